@@ -1,0 +1,111 @@
+#include "base/thread_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <string>
+
+namespace chorus {
+namespace {
+
+// About 50 us of pauses: longer than the gap between two ops of a step, shorter than anybody would notice.
+constexpr int spins_before_sleep = 2000;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+int usable_threads() {
+  cpu_set_t set;
+  int n = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : int(std::thread::hardware_concurrency());
+  std::ifstream file("/sys/fs/cgroup/cpu.max");  // "max 100000" or "150000 100000"
+  std::string quota;
+  double period = 0;
+  if (file >> quota >> period && quota != "max" && period > 0)
+    n = std::min(n, int(std::ceil(std::atof(quota.c_str()) / period)));
+  return std::max(n, 1);
+}
+
+ThreadPool::ThreadPool(int threads) {
+  if (threads <= 0) threads = usable_threads();
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_ = true;
+  {
+    const std::lock_guard lock(sleep_mutex_);
+    ++generation_;
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::for_each(int64_t n, FunctionRef<void(int64_t)> body) {
+  for_each_on_thread(n, [&](int64_t i, int) { body(i); });
+}
+
+void ThreadPool::for_each_on_thread(int64_t n, FunctionRef<void(int64_t, int)> body) {
+  if (n <= 0) return;
+  if (workers_.empty() || n == 1) {
+    for (int64_t i = 0; i < n; ++i) body(i, 0);
+    return;
+  }
+  const std::lock_guard turn(one_loop_at_a_time_);
+  body_ = &body;
+  n_ = n;
+  next_.store(0, std::memory_order_relaxed);
+  running_.store(int(workers_.size()), std::memory_order_relaxed);
+  generation_.fetch_add(1);  // sequentially consistent with the sleepers' check of it
+  if (sleepers_.load() > 0) {
+    { const std::lock_guard lock(sleep_mutex_); }
+    wake_.notify_all();
+  }
+  run_share(0);
+  for (int spins = 0; running_.load(std::memory_order_acquire) > 0; ++spins) {
+    if (spins < spins_before_sleep) pause();
+    else std::this_thread::yield();
+  }
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+void ThreadPool::run_share(int thread) {
+  for (;;) {
+    const int64_t i = next_.fetch_add(1, std::memory_order_relaxed);
+    if (i >= n_) return;
+    try {
+      (*body_)(i, thread);
+    } catch (...) {
+      const std::lock_guard lock(error_mutex_);
+      if (!error_) error_ = std::current_exception();
+    }
+  }
+}
+
+void ThreadPool::work(int thread) {
+  uint32_t seen = 0;
+  for (;;) {
+    for (int spins = 0; generation_.load(std::memory_order_acquire) == seen && spins < spins_before_sleep; ++spins)
+      pause();
+    if (generation_.load() == seen) {
+      std::unique_lock lock(sleep_mutex_);
+      ++sleepers_;
+      wake_.wait(lock, [&] { return generation_.load() != seen; });
+      --sleepers_;
+    }
+    ++seen;  // every loop waits for every worker, so generations are never skipped
+    if (stop_) return;
+    run_share(thread);
+    running_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+}  // namespace chorus
