@@ -24,6 +24,7 @@ enum class Layout : uint8_t {
 /// Layout::rows: `data` holds, per matrix and row, `columns` codes packed little-endian along the row into u32 words
 /// (affine, mxfp4, mxfp8, nvfp4; a code may cross words at 3, 5 and 6 bits) or elements (dense); `scales` and
 /// `quant_biases` one value per group: bf16/f16/f32 for affine, E8M0 or E4M3 bytes (u8) for the fp formats.
+/// A file does not align them: read them with memcpy (ops/dequantize.h) until a backend has placed them.
 /// Row r begins at row r * row_step + row_first of the file's tensor: gate and up of OpenAI's files alternate.
 struct Matrix {
   Coding coding = Coding::dense;

@@ -147,7 +147,10 @@ class HeaderReader {
   bool number_float(number_float_t, const string_t& text) {
     throw error("a size is not a whole number in range").with("value", shown(text));
   }
-  bool null() { throw unexpected("null"); }
+  bool null() {
+    if (place_ == Place::names && name_ == "__metadata__") return true;  // MLX writes it where it has no metadata
+    throw unexpected("null");
+  }
   bool boolean(bool) { throw unexpected("a truth value"); }
   bool binary(binary_t&) { throw unexpected("binary data"); }
   bool parse_error(size_t at, const std::string&, const nlohmann::detail::exception&) {

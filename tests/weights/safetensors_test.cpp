@@ -29,6 +29,10 @@ TEST(Safetensors, ReadsTensorsInTheOrderOfTheirBytes) {
   EXPECT_EQ(header.tensors[2].bytes, 12u);
 }
 
+TEST(Safetensors, NoMetadataAsMlxWritesIt) {
+  EXPECT_TRUE(parse(safetensors(R"({"__metadata__":null})", 0)).metadata.empty());
+}
+
 TEST(Safetensors, TypesThatChorusDoesNotUseAreListedAllTheSame) {
   const SafetensorsHeader header = parse(safetensors(
       R"({"a":{"dtype":"I64","shape":[1,1,1,1,2],"data_offsets":[0,16]},"b":{"dtype":"F4","shape":[4],"data_offsets":[16,18]}})",
