@@ -234,6 +234,12 @@ void check_cover(const SafetensorsHeader& header, uint64_t data_bytes, std::stri
 
 }  // namespace
 
+std::string_view safetensors_name(DType dtype) {
+  return std::find_if(std::begin(stored_types), std::end(stored_types),
+                      [&](const StoredType& t) { return t.dtype == dtype; })
+      ->name;
+}
+
 std::string StoredTensor::shape_text() const {
   std::string text = "[";
   for (size_t i = 0; i < sizes.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(sizes[i]);

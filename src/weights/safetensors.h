@@ -42,6 +42,9 @@ struct SafetensorsHeader {
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint64_t file_size,
                                            std::string_view file);
 
+/// The format's word for a type: "BF16".
+std::string_view safetensors_name(DType dtype);
+
 /// A safetensors file mapped into memory.
 class SafetensorsFile {
  public:
