@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <tuple>
 
 #include "chorus/error.h"
 #include "chorus/json.h"
@@ -270,8 +271,9 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint
   HeaderReader reader(file);
   Json::sax_parse(text, text + header_bytes, &reader);
   SafetensorsHeader header = reader.take();
-  std::stable_sort(header.tensors.begin(), header.tensors.end(), [](const StoredTensor& a, const StoredTensor& b) {
-    return std::pair(a.begin, a.bytes) < std::pair(b.begin, b.bytes);  // an empty tensor before its neighbour
+  std::sort(header.tensors.begin(), header.tensors.end(), [](const StoredTensor& a, const StoredTensor& b) {
+    return std::tie(a.begin, a.bytes, a.name) <
+           std::tie(b.begin, b.bytes, b.name);  // empty ones before a neighbour
   });
   check_cover(header, file_size - data_begin, file);
   for (StoredTensor& tensor : header.tensors) tensor.begin += data_begin;
