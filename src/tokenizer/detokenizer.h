@@ -8,6 +8,8 @@
 
 namespace chorus::tokenizer {
 
+class DecodeStream;  // decoder.h
+
 /// Text of a growing sequence of ids, piece by piece: all pieces together equal Tokenizer::decode of all ids.
 /// Every piece is whole UTF-8 characters; what later ids could still change is held back.
 class Detokenizer {
@@ -25,7 +27,7 @@ class Detokenizer {
  private:
   std::shared_ptr<const Tokenizer> tokenizer_;
   bool skip_special_;
-  std::unique_ptr<TextSink> text_;
+  std::unique_ptr<DecodeStream> stream_;
 };
 
 }  // namespace chorus::tokenizer

@@ -15,8 +15,6 @@ namespace chorus::tokenizer {
 
 using TokenIds = std::vector<int32_t>;
 
-class TextSink;  // decoder.h
-
 struct EncodeOptions {
   bool parse_special = true;        ///< special tokens written in the text become their ids; false: they are plain text
   bool add_special_tokens = false;  ///< what the post-processor adds: BOS, EOS
@@ -47,9 +45,10 @@ class Tokenizer {
   bool is_special(int32_t id) const;
   int32_t vocab_size() const;  ///< the highest id + 1
 
+  struct Parts;  ///< parts.h
+
  private:
   friend class Detokenizer;
-  struct Parts;
   explicit Tokenizer(std::unique_ptr<const Parts> parts);
 
   std::unique_ptr<const Parts> parts_;

@@ -1,0 +1,56 @@
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tokenizer/detokenizer.h"
+#include "tokenizer/goldens.h"
+
+namespace chorus::tokenizer {
+namespace {
+
+std::string streamed(const std::shared_ptr<const Tokenizer>& tokenizer, const TokenIds& ids, bool skip_special = false) {
+  Detokenizer detokenizer(tokenizer, skip_special);
+  std::string text;
+  for (const int32_t id : ids) text += detokenizer.add(id);
+  return text + detokenizer.finish();
+}
+
+TEST(Goldens, EncodeAndDecodeAsHuggingFaceDoes) {
+  SKIP_WITHOUT_GOLDENS();
+  for (const auto& folder : golden_folders("tokenizer.json")) {
+    SCOPED_TRACE(folder.filename().string());
+    const auto tokenizer = golden_tokenizer(folder);
+    for (const Json& row : json_lines(folder / "cases.jsonl")) {
+      SCOPED_TRACE(row["i"].dump() + " " + row["group"].get<std::string>() + ": " + to_json_line(row["text"]).substr(0, 200));
+      const std::string text = row["text"];
+      const TokenIds ids = row["ids"];
+      const std::string decoded = row["decoded"];
+      EXPECT_EQ(tokenizer->encode(text), ids);
+      EXPECT_EQ(tokenizer->encode(text, {.add_special_tokens = true}), TokenIds(row.value("ids_add_special", row["ids"])));
+      EXPECT_EQ(tokenizer->encode(text, {.parse_special = false}), TokenIds(row.value("ids_plain", row["ids"])));
+      EXPECT_EQ(tokenizer->decode(ids), decoded);
+      EXPECT_EQ(tokenizer->decode(ids, true), row.value("decoded_skip_special", decoded));
+      EXPECT_EQ(streamed(tokenizer, ids), decoded);
+      EXPECT_EQ(streamed(tokenizer, ids, true), row.value("decoded_skip_special", decoded));
+    }
+  }
+}
+
+// mlx-lm's pieces differ from ours where it trims, so its whole text is compared where that is the decoded text, and its
+// pieces where ours come no later.
+TEST(Goldens, StreamsTheDecodedText) {
+  SKIP_WITHOUT_GOLDENS();
+  for (const auto& folder : golden_folders("streaming.jsonl")) {
+    SCOPED_TRACE(folder.filename().string());
+    const auto tokenizer = golden_tokenizer(folder);
+    for (const Json& row : json_lines(folder / "streaming.jsonl")) {
+      SCOPED_TRACE(row["i"].dump() + " " + row["group"].get<std::string>());
+      const TokenIds ids = row["ids"];
+      EXPECT_EQ(tokenizer->decode(ids), row["decode"].get<std::string>());
+      EXPECT_EQ(streamed(tokenizer, ids), row["decode"].get<std::string>());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace chorus::tokenizer
