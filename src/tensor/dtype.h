@@ -62,6 +62,20 @@ inline bf16 from_float<bf16>(float v) {
   return {uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 
+/// Rounds to nearest, ties to even; from 65520 on infinity; a NaN stays one.
+template <>
+inline f16 from_float<f16>(float v) {
+  const uint32_t bits = std::bit_cast<uint32_t>(v), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return {uint16_t(sign | 0x7e00)};
+  if (magnitude >= 0x47800000) return {uint16_t(sign | 0x7c00)};  // 2^16
+  if (magnitude < 0x38800000) {  // below 2^-14: steps of 2^-24, which are those of floats from 0.5 on
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
+    return {uint16_t(sign | (std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(0.5f)))};
+  }
+  const uint32_t rebased = magnitude - (112u << 23);
+  return {uint16_t(sign | (rebased + 0xfff + (rebased >> 13 & 1)) >> 13)};
+}
+
 /// The C++ type of a tensor's elements, as a value to pass to a generic lambda.
 template <typename T>
 struct Type {
