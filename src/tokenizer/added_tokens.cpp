@@ -45,10 +45,11 @@ bool AddedTokens::make_special(std::string_view content) {
 
 void AddedTokens::build(const std::vector<std::unique_ptr<Normalizer>>& normalizers) {
   for (size_t i = 0; i < tokens_.size(); ++i) {
-    std::string content = tokens_[i].content;
-    if (tokens_[i].normalized)
-      for (const auto& step : normalizers) content = step->apply(std::move(content));
-    if (!content.empty()) (tokens_[i].normalized ? normalized_ : raw_).add(content, i);
+    AddedToken& token = tokens_[i];
+    token.text = token.content;
+    if (token.normalized)
+      for (const auto& step : normalizers) token.text = step->apply(std::move(token.text));
+    if (!token.text.empty()) (token.normalized ? normalized_ : raw_).add(token.text, i);
   }
 }
 

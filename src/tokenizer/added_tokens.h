@@ -20,6 +20,7 @@ struct AddedToken {
   bool normalized = false;   ///< looked for in the normalized text
   bool single_word = false;  ///< only where no letter or digit touches it
   bool lstrip = false, rstrip = false;  ///< takes the white space before or behind it along
+  std::string text = {};  ///< what is looked for and what the decoder sees: the content, normalized where it says so
 };
 
 /// An object of "added_tokens", or of tokenizer_config.json's "added_tokens_decoder", where the id is the key.

@@ -20,9 +20,9 @@ struct Tokenizer::Parts {
   std::unique_ptr<Decoder> decoder;
 
   /// As the decoder sees it; null data where the id is not in use.
-  std::string_view token(int32_t id) const {
+  std::string_view text(int32_t id) const {
     const AddedToken* token = added.of_id(id);
-    return token != nullptr ? std::string_view(token->content) : vocabulary.token(id);
+    return token != nullptr ? std::string_view(token->text) : vocabulary.token(id);
   }
 };
 

@@ -146,7 +146,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
   const std::unique_ptr<DecodeStream> stream = parts_->decoder->start();
   for (const int32_t id : ids) {
     if (skip_special && is_special(id)) continue;
-    const std::string_view token = parts_->token(id);
+    const std::string_view token = parts_->text(id);
     if (token.data() != nullptr) stream->add(token);
   }
   stream->finish();
@@ -159,7 +159,10 @@ std::optional<int32_t> Tokenizer::token_to_id(std::string_view token) const {
   return id < 0 ? std::nullopt : std::optional(id);
 }
 
-std::string_view Tokenizer::id_to_token(int32_t id) const { return parts_->token(id); }
+std::string_view Tokenizer::id_to_token(int32_t id) const {
+  const AddedToken* added = parts_->added.of_id(id);
+  return added != nullptr ? std::string_view(added->content) : parts_->vocabulary.token(id);
+}
 
 bool Tokenizer::is_special(int32_t id) const {
   const AddedToken* token = parts_->added.of_id(id);
@@ -176,7 +179,7 @@ Detokenizer::~Detokenizer() = default;
 
 std::string Detokenizer::add(int32_t id) {
   if (skip_special_ && tokenizer_->is_special(id)) return {};
-  const std::string_view token = tokenizer_->parts_->token(id);
+  const std::string_view token = tokenizer_->parts_->text(id);
   if (token.data() == nullptr) return {};
   stream_->add(token);
   return stream_->take();
