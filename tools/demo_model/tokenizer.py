@@ -1,0 +1,186 @@
+"""Trains the demo model's byte-level BPE and writes the tokenizer's files; also encodes, for the training.
+
+    python3 tokenizer.py --out ../../models/demo
+
+Digits are never merged, so a number is always one token per digit. Text between \\x02 and \\x03 is encoded letter by
+letter: in the training data the model's own spelling looks so, and it decodes to the same text.
+"""
+import argparse
+import collections
+import json
+import os
+import random
+import re
+
+import regex
+
+import data
+
+SPECIAL = ("<|startoftext|>", "<|endoftext|>", "<|return|>", "<|constrain|>", "<|channel|>", "<|start|>", "<|end|>", "<|message|>", "<|call|>")
+VOCAB_SIZE = 1024
+PATTERN = ("[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+           "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+           "|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")
+
+
+def byte_alphabet():
+    """GPT-2's printable character for every byte."""
+    kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    table, extra = {b: chr(b) for b in kept}, 0
+    for b in range(256):
+        if b not in table:
+            table[b] = chr(256 + extra)
+            extra += 1
+    return table
+
+
+BYTES = byte_alphabet()
+PRETOKEN = regex.compile(PATTERN)
+SPLIT = re.compile("(" + "|".join(map(re.escape, SPECIAL)) + "|\x02.*?\x03)")
+
+
+def corpus(seed):
+    """Pre-tokens with their counts: conversations without digits, and every word of the list in its usual surroundings."""
+    rng, counts = random.Random(f"corpus {seed}"), collections.Counter()
+    for _ in range(12000):
+        for part in SPLIT.split(re.sub(r"[0-9]+", "\n", "".join(data.conversation(rng)))):
+            if part and not part.startswith(("<|", "\x02")):
+                counts.update(PRETOKEN.findall(part))
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        counts[" " + letter] += 100000
+    return counts
+
+
+def train(counts, merges_wanted):
+    pieces = {token: [BYTES[b] for b in token.encode()] for token in counts}
+    merges = []
+    while len(merges) < merges_wanted:
+        pairs = collections.Counter()
+        for token, parts in pieces.items():
+            for pair in zip(parts, parts[1:]):
+                pairs[pair] += counts[token]
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        for token, parts in pieces.items():
+            if best[0] in parts:
+                pieces[token] = merge(parts, best)
+    return merges
+
+
+def merge(parts, pair):
+    out, i = [], 0
+    while i < len(parts):
+        if i + 1 < len(parts) and (parts[i], parts[i + 1]) == pair:
+            out.append(parts[i] + parts[i + 1])
+            i += 2
+        else:
+            out.append(parts[i])
+            i += 1
+    return out
+
+
+class Tokenizer:
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as file:
+            spec = json.load(file)
+        self.vocab = spec["model"]["vocab"]
+        self.ranks = {tuple(pair): i for i, pair in enumerate(spec["model"]["merges"])}
+        self.special = {t["content"]: t["id"] for t in spec["added_tokens"]}
+        self.names = {i: t for t, i in self.vocab.items()}
+        self.bytes_of = {c: b for b, c in BYTES.items()}
+        self.cache = {}
+
+    def word(self, token):
+        if token not in self.cache:
+            parts = [BYTES[b] for b in token.encode()]
+            while len(parts) > 1:
+                best = min(zip(parts, parts[1:]), key=lambda pair: self.ranks.get(pair, 1 << 30))
+                if best not in self.ranks:
+                    break
+                parts = merge(parts, best)
+            self.cache[token] = [self.vocab[p] for p in parts]
+        return self.cache[token]
+
+    def encode(self, text):
+        ids = []
+        for part in SPLIT.split(text):
+            if part in self.special:
+                ids.append(self.special[part])
+            elif part.startswith("\x02"):
+                ids.extend(self.vocab[BYTES[b]] for b in part[1:-1].encode())
+            else:
+                for token in PRETOKEN.findall(part):
+                    ids.extend(self.word(token))
+        return ids
+
+    def decode(self, ids):
+        named = {i: t for t, i in self.special.items()}
+        raw = b"".join(named[i].encode() if i in named else bytes(self.bytes_of[c] for c in self.names[i]) for i in ids)
+        return raw.decode(errors="replace")
+
+
+def tokenizer_json(merges):
+    vocab = [BYTES[b] for b in sorted(BYTES, key=lambda b: BYTES[b])] + ["".join(pair) for pair in merges]
+    added = [{"id": len(vocab) + i, "content": t, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+              "special": True} for i, t in enumerate(SPECIAL)]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    split = {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated", "invert": False}
+    model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": None,
+             "fuse_unk": False, "byte_fallback": False, "ignore_merges": False, "vocab": {t: i for i, t in enumerate(vocab)},
+             "merges": [list(pair) for pair in merges]}
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]}, "post_processor": None,
+            "decoder": byte_level, "model": model}
+
+
+TEMPLATE = """\
+{#- Harmony: system, developer, user and assistant messages; an assistant's analysis is kept for the last message only. -#}
+{%- set identity = model_identity if model_identity is defined else IDENTITY -%}
+{%- set effort = reasoning_effort if reasoning_effort is defined else "medium" -%}
+{{- "<|start|>system<|message|>" + identity + "\\nCurrent date: " + strftime_now("%Y-%m-%d") -}}
+{{- "\\n\\nReasoning: " + effort + "\\n\\n# Valid channels: analysis, commentary, final.<|end|>" -}}
+{%- for message in messages -%}
+  {%- if message.role == "system" or message.role == "developer" -%}
+    {{- "<|start|>developer<|message|># Instructions\\n\\n" + message.content + "\\n\\n<|end|>" -}}
+  {%- elif message.role == "user" -%}
+    {{- "<|start|>user<|message|>" + message.content + "<|end|>" -}}
+  {%- elif message.role == "assistant" -%}
+    {%- set last = loop.last and not add_generation_prompt -%}
+    {%- if last and message.thinking -%}
+      {{- "<|start|>assistant<|channel|>analysis<|message|>" + message.thinking + "<|end|>" -}}
+    {%- endif -%}
+    {{- "<|start|>assistant<|channel|>final<|message|>" + message.content + ("<|return|>" if last else "<|end|>") -}}
+  {%- else -%}
+    {{- raise_exception("The demo model knows no messages of role " + message.role) -}}
+  {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- "<|start|>assistant" -}}{%- endif -%}
+"""
+
+
+def write(folder, name, value):
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as out:
+        out.write(value if isinstance(value, str) else json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    merges = train(corpus(args.seed), VOCAB_SIZE - 256 - len(SPECIAL))
+    spec = tokenizer_json(merges)
+    names = {"bos_token": "<|startoftext|>", "eos_token": "<|return|>", "pad_token": "<|endoftext|>"}
+    ids = {t["content"]: t["id"] for t in spec["added_tokens"]}
+    write(args.out, "tokenizer.json", spec)
+    write(args.out, "special_tokens_map.json", names)
+    write(args.out, "tokenizer_config.json", {**names, "added_tokens_decoder": {str(t["id"]): {k: v for k, v in t.items() if k != "id"}
+          for t in spec["added_tokens"]}, "clean_up_tokenization_spaces": False, "model_input_names": ["input_ids", "attention_mask"],
+          "model_max_length": 4096, "tokenizer_class": "PreTrainedTokenizerFast"})
+    write(args.out, "generation_config.json", {"bos_token_id": ids["<|startoftext|>"], "do_sample": False, "eos_token_id":
+          [ids["<|return|>"], ids["<|endoftext|>"], ids["<|call|>"]], "pad_token_id": ids["<|endoftext|>"]})
+    write(args.out, "chat_template.jinja", TEMPLATE.replace("else IDENTITY", f'else "{data.IDENTITY}"'))
+
+
+if __name__ == "__main__":
+    main()
