@@ -39,7 +39,7 @@ void AddedTokens::add(AddedToken token) {
 
 bool AddedTokens::make_special(std::string_view content) {
   const int32_t index = index_of_content_.find(content);
-  if (index >= 0) tokens_[size_t(index)].special = true;
+  if (index >= 0) tokens_[size_t(index)].special = tokens_[size_t(index)].searched = true;
   return index >= 0;
 }
 
@@ -49,7 +49,7 @@ void AddedTokens::build(const std::vector<std::unique_ptr<Normalizer>>& normaliz
     token.text = token.content;
     if (token.normalized)
       for (const auto& step : normalizers) token.text = step->apply(std::move(token.text));
-    if (!token.text.empty()) (token.normalized ? normalized_ : raw_).add(token.text, i);
+    if (token.searched && !token.text.empty()) (token.normalized ? normalized_ : raw_).add(token.text, i);
   }
 }
 

@@ -20,6 +20,7 @@ struct AddedToken {
   bool normalized = false;   ///< looked for in the normalized text
   bool single_word = false;  ///< only where no letter or digit touches it
   bool lstrip = false, rstrip = false;  ///< takes the white space before or behind it along
+  bool searched = true;                 ///< false: known by id only, as sentencepiece's control tokens
   std::string text = {};  ///< what is looked for and what the decoder sees: the content, normalized where it says so
 };
 
@@ -30,7 +31,7 @@ class AddedTokens {
  public:
   /// A later token of the same content or id is ignored.
   void add(AddedToken token);
-  /// Marks the token special; false where it is not known.
+  /// Marks the token special, to be looked for; false where it is not known.
   bool make_special(std::string_view content);
   /// To be called when all tokens are in.
   void build(const std::vector<std::unique_ptr<Normalizer>>& normalizers);

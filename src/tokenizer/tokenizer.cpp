@@ -53,6 +53,22 @@ void mark_special(const ConfigNode& node, Tokenizer::Parts& parts) {
   if (id >= 0) parts.added.add({.content = content, .id = id, .special = true});
 }
 
+// A tokenizer.model does not say whether BOS and EOS are added; tokenizer_config.json does. BOS is unless it says no.
+void set_bos_eos(const std::filesystem::path& file, Tokenizer::Parts& parts) {
+  if (!std::filesystem::exists(file)) return;
+  const Json config = read_json(file);
+  const ConfigNode node(config, file.filename().string());
+  try {
+    if (!node.boolean_or("add_bos_token", true)) parts.post_processor.before.clear();
+    if (!node.boolean_or("add_eos_token", false) || !node.has("eos_token")) return;
+    const ConfigNode eos = node.child("eos_token");
+    const std::string token = eos.value().is_object() ? eos.string("content") : node.string("eos_token");
+    if (parts.vocabulary.find(token) >= 0) parts.post_processor.after = {parts.vocabulary.find(token)};
+  } catch (const Error& e) {
+    throw as_model_error(e, file.string());
+  }
+}
+
 void add_from_config(const std::filesystem::path& file, Tokenizer::Parts& parts) {
   if (!std::filesystem::exists(file)) return;
   const Json config = read_json(file);
@@ -91,6 +107,7 @@ std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& fo
     throw as_model_error(e, file.string());
   }
   add_from_config(folder / "tokenizer_config.json", *parts);
+  if (!has_json) set_bos_eos(folder / "tokenizer_config.json", *parts);
   add_from_config(folder / "special_tokens_map.json", *parts);
   parts->added.build(parts->normalizers);
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(parts)));
