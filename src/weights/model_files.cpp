@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "chorus/error.h"
 
@@ -25,8 +26,21 @@ Error with_files(Error error, const std::vector<std::string>& files) {
   return error;
 }
 
+// nlohmann::json, whose objects are trees: Json looks for a repeated key in all keys before it, and large models
+// have tens of thousands. What lies deeper than the map's entries is dropped unread.
+nlohmann::json read_index(const fs::path& file) {
+  const std::string text = read_file(file);
+  constexpr int map_depth = 2;
+  const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    return depth <= map_depth;
+  };
+  nlohmann::json index = nlohmann::json::parse(text, shallow, /*allow_exceptions=*/false);
+  if (index.is_discarded()) read_json(file);  // throws, saying where
+  return index;
+}
+
 ModelFiles from_index(const fs::path& folder, const fs::path& index_file) {
-  const Json index = read_json(index_file);
+  const nlohmann::json index = read_index(index_file);
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (!index.is_object() || map == index.end() || !map->is_object())
     throw Error(Fault::model, "the index has no weight_map object").with("file", index_file.string());
@@ -40,10 +54,7 @@ ModelFiles from_index(const fs::path& folder, const fs::path& index_file) {
           .with("file", index_file.string())
           .with("tensor", tensor.substr(0, 200));
     names.insert(file.get<std::string>());
-    if (!found.file_of_tensor.emplace(tensor, file).second)
-      throw Error(Fault::model, "the index names a tensor twice")
-          .with("file", index_file.string())
-          .with("tensor", tensor.substr(0, 200));
+    found.file_of_tensor.emplace(tensor, file.get<std::string>());
   }
   std::vector<std::string> missing;
   for (const std::string& name : names) {

@@ -161,7 +161,7 @@ class Plan {
 
 Plan plan_gpt_oss(const Sizes& s, uint64_t seed) {
   Plan plan(seed);
-  // 2 * layers blocks add this much each, so that together they add 1.7 to an embedding of 1.
+  // 2 * layers blocks add this much each, so that together they take an embedding of 1 to about 2.
   const float added = std::sqrt(1.5f / float(s.layers));
   // Attention averages values of 1 to about a half; four experts mixed by their weights, after the activation,
   // leave about 0.47 of what down_proj is given.
@@ -182,7 +182,7 @@ Plan plan_gpt_oss(const Sizes& s, uint64_t seed) {
     matrix(layer + "self_attn.k_proj", s.hidden, s.kv_heads * s.head_dim, 1);
     matrix(layer + "self_attn.v_proj", s.hidden, s.kv_heads * s.head_dim, 1);
     matrix(layer + "self_attn.o_proj", s.heads * s.head_dim, s.hidden, attention_gain);
-    plan.vector(layer + "self_attn.sinks", {s.heads}, 1, 1);
+    plan.vector(layer + "self_attn.sinks", {s.heads}, 1, 3);  // a fifth of the attention
     plan.vector(layer + "post_attention_layernorm.weight", {s.hidden}, 0.1f, 1);
     matrix(layer + "mlp.router", s.hidden, s.experts, 1.5f);
     experts(layer + "mlp.experts.gate_proj", s.hidden, s.intermediate, 1);
@@ -238,10 +238,10 @@ std::string shard_name(size_t i, size_t count) {
 }
 
 void check_place(const fs::path& folder, uint64_t bytes) {
-  for (const char* file : {"config.json", "model.safetensors", "model.safetensors.index.json"})
-    if (fs::exists(folder / file))
-      throw Error(Fault::usage, "the output folder already holds a model").with("file", (folder / file).string());
   std::error_code failed;
+  for (const char* file : {"config.json", "model.safetensors", "model.safetensors.index.json"})
+    if (fs::exists(folder / file, failed))
+      throw Error(Fault::usage, "the output folder already holds a model").with("file", (folder / file).string());
   fs::create_directories(folder, failed);
   if (failed)
     throw Error(Fault::io, "cannot make the output folder")
@@ -257,9 +257,10 @@ void check_place(const fs::path& folder, uint64_t bytes) {
 
 void copy_tokenizer(const fs::path& from, const fs::path& to) {
   bool copied = false;
+  std::error_code unreadable;
   for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
                            "chat_template.jinja"})
-    if (fs::exists(from / name)) {
+    if (fs::exists(from / name, unreadable)) {
       write_file(to / name, read_file(from / name));
       copied = true;
     }

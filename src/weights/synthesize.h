@@ -16,8 +16,8 @@ Json synthetic_config(std::string_view name_or_file);
 struct Synthesis {
   uint64_t seed = 0;
   std::filesystem::path tokenizer_from = {};  ///< tokenizer and chat template are copied from here; empty: none
-  uint64_t shard_bytes = 5'000'000'000;  ///< at most, per file
-  int threads = 0;                       ///< 0: all
+  uint64_t shard_bytes = 5'000'000'000;       ///< at most, per file
+  int threads = 0;                            ///< 0: all
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = {};
 };
 
@@ -26,8 +26,8 @@ struct Synthesis {
 /// alone.
 ///
 /// The statistics keep a forward pass sane: matrices map rows of root-mean-square 1 to about 1 (lm_head to 3: the
-/// logits' deviation; router to 1.5), and each attention and expert block adds so much to the residual that all of
-/// them together reach about 1.7 times the embedding.
+/// logits' deviation; router to 1.5), and attention and experts add so much to the residual that all layers
+/// together take it from 1 to about 2, however many they are.
 ///
 /// Throws Fault::usage if the folder already holds a model or the config is not a gpt_oss's, Fault::io.
 void synthesize(const Json& config, const std::filesystem::path& folder, const Synthesis& how = {});

@@ -22,10 +22,12 @@ Json read_object(const std::filesystem::path& file) {
 Weights Weights::open(const std::filesystem::path& folder) {
   Weights opened;
   opened.folder_ = folder;
+  std::error_code unreadable;
   try {
-    if (!std::filesystem::is_directory(folder)) throw Error(Fault::model, "the model folder does not exist");
+    if (!std::filesystem::is_directory(folder, unreadable))
+      throw Error(Fault::model, "the model folder does not exist");
     opened.config_ = read_object(folder / "config.json");
-    if (std::filesystem::exists(folder / "generation_config.json"))
+    if (std::filesystem::exists(folder / "generation_config.json", unreadable))
       opened.generation_config_ = read_object(folder / "generation_config.json");
     opened.quantization_ = QuantizationConfig(opened.config_);
     const weights::ModelFiles found = weights::find_model_files(folder);

@@ -300,5 +300,17 @@ TEST(Weights, FoldersThatAreNotWhole) {
   EXPECT_THROW(Weights::open("/no/such/folder"), Error);
 }
 
+TEST(Weights, AnIndexOfManyTensorsTakesNoTimeToSpeakOf) {
+  const TestFolder folder;
+  folder.write("config.json", "{}");
+  folder.write("x.safetensors", one_tensor("a"));
+  std::string index = R"({"metadata":{"deep":[[[{}]]]},"weight_map":{"a":"x.safetensors")";
+  for (int i = 0; i < 100'000; ++i)
+    index.append(",\"model.layers.").append(std::to_string(i)).append(".weight\":\"x.safetensors\"");
+  folder.write("model.safetensors.index.json", index + "}}");
+  const std::string text = error_of<Error>([&] { Weights::open(folder.path()); });
+  EXPECT_NE(text.find("and more: 99980"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace chorus
