@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chorus/tokenizer.h"
+
+namespace chorus {
+
+struct LoadOptions {
+  std::string device = "auto";      ///< auto, cpu, cuda or cuda:INDEX
+  std::string precision = "fast";   ///< fast or exact (CPU)
+  int threads = 0;                  ///< 0: all that this process may use
+  uint64_t memory_bytes = 0;        ///< budget for weights, kv cache and workspace; 0: what is free, less a margin
+};
+
+/// Logits of one sequence.
+struct Logits {
+  int64_t tokens = 0, vocabulary = 0;
+  std::vector<float> values;  ///< [tokens, vocabulary]
+
+  std::span<const float> row(int64_t token) const {
+    return {values.data() + token * vocabulary, size_t(vocabulary)};
+  }
+};
+
+/// The keys and values of one sequence, for use with Model::operator(). Movable.
+class PromptCache {
+ public:
+  struct State;
+  explicit PromptCache(std::unique_ptr<State> state);
+  ~PromptCache();
+  PromptCache(PromptCache&&) noexcept;
+  PromptCache& operator=(PromptCache&&) noexcept;
+
+  int64_t positions() const;  ///< tokens in the cache
+  int64_t capacity() const;   ///< tokens that it can hold
+  State& state() { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+/// A loaded network. Cheap to copy: copies share it. Calls from several threads take turns.
+class Model {
+ public:
+  struct State;
+  explicit Model(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+  /// Logits of every position, with a throw-away cache. Throws Fault::input for ids outside the vocabulary and for
+  /// more tokens than the context.
+  Logits operator()(std::span<const int32_t> ids) const;
+  /// The same for what follows the tokens of the cache.
+  Logits operator()(std::span<const int32_t> ids, PromptCache& cache) const;
+
+  int64_t vocabulary() const;
+  int64_t context() const;          ///< positions that the model was made for
+  std::string device() const;       ///< "cpu avx512 fast, 2 threads"
+  uint64_t weight_bytes() const;    ///< as placed on the device
+  const std::vector<int32_t>& eos_token_ids() const;
+  State& state() const { return *state_; }
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+/// An empty cache for up to `capacity` tokens (0: the model's context, at most 4096).
+PromptCache make_prompt_cache(const Model& model, int64_t capacity = 0);
+
+struct Loaded {
+  Model model;
+  Tokenizer tokenizer;
+};
+
+/// Loads a model folder: a path, or "org/name" in the folders of LM Studio or the Hugging Face cache. The folder is
+/// checked as a whole before its weights are used.
+Loaded load(std::string_view model, const LoadOptions& options = {});
+/// The network alone: needs no tokenizer's files.
+Model load_model(std::string_view model, const LoadOptions& options = {});
+
+}  // namespace chorus

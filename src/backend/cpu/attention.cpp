@@ -1,0 +1,83 @@
+#include "backend/cpu/cpu_backend.h"
+#include "chorus/error.h"
+
+namespace chorus::cpu {
+namespace {
+
+constexpr int64_t block_tokens = 16;  // one key a lane
+
+}  // namespace
+
+KvLayer CpuBackend::make_kv_layer(int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t tokens) {
+  if (tokens != block_tokens)
+    throw Error(Fault::internal, "kv blocks on a CPU hold 16 tokens").with("actual", tokens);
+  if (head_dim % 16 != 0 || head_dim > max_head_dim)
+    throw Error(Fault::model, "head_dim is not supported").with("expected", "a multiple of 16, at most 512").with("actual", head_dim);
+  const DType dtype = fast() ? DType::bf16 : DType::f32;
+  const Shape shape{blocks, kv_heads, block_tokens * head_dim};
+  return {.keys = allocate(dtype, shape),
+          .values = allocate(dtype, shape),
+          .kv_heads = kv_heads,
+          .head_dim = head_dim,
+          .block_tokens = block_tokens};
+}
+
+// Inside a block, per kv head: keys [dim][16 tokens], so that sixteen scores grow side by side; values
+// [16 tokens][dim].
+template <typename T>
+void CpuBackend::store_kv(const KvStore& op) {
+  const int64_t heads = op.kv.kv_heads, dim = op.kv.head_dim;
+  threads_.for_each(op.slots.size(0), [&](int64_t t) {
+    const int64_t slot = op.slots.data<int32_t>()[t], block = slot / block_tokens, offset = slot % block_tokens;
+    for (int64_t g = 0; g < heads; ++g) {
+      T* keys = op.kv.keys.data<T>() + (block * heads + g) * block_tokens * dim;
+      T* values = op.kv.values.data<T>() + (block * heads + g) * block_tokens * dim;
+      const float* k = op.k.data<float>() + (t * heads + g) * dim;
+      const float* v = op.v.data<float>() + t * op.v_stride + g * dim;
+      for (int64_t d = 0; d < dim; ++d) {
+        keys[d * block_tokens + offset] = from_float<T>(k[d]);
+        values[offset * dim + d] = from_float<T>(v[d]);
+      }
+    }
+  });
+}
+
+void CpuBackend::run(const KvStore& op) {
+  if (workspace().measuring()) return;
+  if (fast()) store_kv<bf16>(op);
+  else store_kv<float>(op);
+}
+
+void CpuBackend::run(const PagedAttention& op) {
+  const int64_t tokens = op.q.size(0), all_heads = op.q.size(1), dim = op.q.size(2), groups = op.kv.kv_heads;
+  const int64_t heads = all_heads / groups;
+  if (heads > max_heads_per_kv_head)
+    throw Error(Fault::model, "too many query heads per kv head").with("limit", max_heads_per_kv_head).with("actual", heads);
+  const Arena::Scope scope(workspace());
+  float* const q = workspace().array<float>(op.q.elements());  // scaled once, not once per key
+  if (workspace().measuring()) return;
+  const float* const in = op.q.data<float>();
+  const size_t element = kv_element_bytes();
+  threads_.for_each(tokens * groups, [&](int64_t unit) {
+    // Neighbouring units share a kv head's keys, not a token: the keys are what is large.
+    const int64_t g = unit / tokens, t = unit % tokens;
+    const int64_t position = op.positions.data<int32_t>()[t], row = op.row_of_token.data<int32_t>()[t];
+    const int64_t first_head = t * all_heads + g * heads, offset = g * block_tokens * dim;
+    for (int64_t i = first_head * dim; i < (first_head + heads) * dim; ++i) q[i] = in[i] * op.scale;
+    const AttentionRow a{.q = q + first_head * dim,
+                         .sinks = op.sinks.empty() ? nullptr : op.sinks.data<float>() + g * heads,
+                         .heads = heads,
+                         .dim = dim,
+                         .first = op.window > 0 ? std::max<int64_t>(0, position - op.window + 1) : 0,
+                         .position = position,
+                         .blocks = op.block_tables.data<int32_t>() + row * op.block_tables.size(1),
+                         .first_block = op.first_block.data<int32_t>()[row],
+                         .keys = static_cast<std::byte*>(op.kv.keys.raw()) + size_t(offset) * element,
+                         .values = static_cast<std::byte*>(op.kv.values.raw()) + size_t(offset) * element,
+                         .block_stride = groups * block_tokens * dim,
+                         .out = op.out.data<float>() + first_head * dim};
+    (fast() ? kernels_.attention_bf16 : kernels_.attention_f32)(a);
+  });
+}
+
+}  // namespace chorus::cpu

@@ -1,0 +1,113 @@
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/cpu_backend.h"
+
+namespace chorus::cpu {
+namespace {
+
+constexpr int64_t pair_chunk = 32;  // pairs whose gate and up values wait on the stack for their activation
+
+/// The (token, choice) pairs of a step, sorted by expert: pair i of an expert is pairs[first[expert] + i].
+struct Pairs {
+  int32_t* first;  ///< [E + 1]
+  int32_t* pairs;  ///< [T * K] token * K + choice
+  int32_t* used;   ///< [E] the experts that have any
+  int64_t used_count = 0;
+};
+
+void sort_by_expert(const int32_t* experts, int64_t pairs, int64_t count, Pairs& sorted) {
+  std::fill(sorted.first, sorted.first + count + 1, 0);
+  for (int64_t i = 0; i < pairs; ++i) ++sorted.first[experts[i] + 1];
+  for (int64_t e = 0; e < count; ++e) {
+    if (sorted.first[e + 1] > 0) sorted.used[sorted.used_count++] = int32_t(e);
+    sorted.first[e + 1] += sorted.first[e];
+  }
+  for (int64_t i = 0; i < pairs; ++i) sorted.pairs[sorted.first[experts[i]]++] = int32_t(i);
+  std::copy_backward(sorted.first, sorted.first + count, sorted.first + count + 1);
+  sorted.first[0] = 0;
+}
+
+void add_bias(const float* bias, float* rows, int64_t count, int64_t stride) {
+  for (int64_t i = 0; i < count; ++i)
+    for (int r = 0; r < panel_rows; ++r) rows[i * stride + r] += bias[r];
+}
+
+}  // namespace
+
+// The unit of work is one panel of one expert: its weights are read from memory once and used for all of its tokens,
+// and threads take units of all experts from one queue, so that unequal experts balance.
+void CpuBackend::run(const ExpertMlp& op) {
+  const int64_t tokens = op.x.size(0), hidden = op.x.size(1), chosen = op.experts.size(1);
+  const int64_t pairs = tokens * chosen, experts = op.gate.experts(), inner = op.gate.weight.rows;
+  const PanelFormat in_format = format_of(op.gate.weight), out_format = format_of(op.down.weight);
+  const PanelFormat up_format = format_of(op.up.weight);
+  // Widths in whole panels: columns past the real ones are never read.
+  const int64_t in_panels = (inner + panel_rows - 1) / panel_rows, out_panels = (hidden + panel_rows - 1) / panel_rows;
+
+  Arena& arena = workspace();
+  const Arena::Scope scope(arena);
+  Pairs sorted{.first = arena.array<int32_t>(experts + 1),
+               .pairs = arena.array<int32_t>(pairs),
+               .used = arena.array<int32_t>(experts)};
+  const std::span<TokenInputs> x = take_inputs(op.x.data<float>(), tokens, in_format);
+  auto* x_of_pair = arena.array<TokenInputs>(pairs);
+  auto* activations = arena.array<float>(pairs * in_panels * panel_rows);
+  auto* results = arena.array<float>(pairs * out_panels * panel_rows);
+  PanelFormat act_format = out_format;
+  const std::span<TokenInputs> act = take_inputs(activations, pairs, act_format);
+  if (arena.measuring()) return;
+
+  sort_by_expert(op.experts.data<int32_t>(), pairs, experts, sorted);
+  quantise(x, in_format);
+  for (int64_t i = 0; i < pairs; ++i) x_of_pair[i] = x[size_t(sorted.pairs[i] / chosen)];
+  const int64_t act_stride = in_panels * panel_rows;
+  for (int64_t i = 0; i < pairs; ++i) act[size_t(i)].values = activations + i * act_stride;
+
+  threads_.for_each(sorted.used_count * in_panels, [&](int64_t unit) {
+    const int64_t e = sorted.used[unit / in_panels], p = unit % in_panels, row = p * panel_rows;
+    float bias[2][panel_rows] = {};
+    const int64_t rows = std::min<int64_t>(panel_rows, inner - row);
+    if (!op.gate.bias.empty()) std::copy_n(op.gate.bias.data<float>() + e * inner + row, rows, bias[0]);
+    if (!op.up.bias.empty()) std::copy_n(op.up.bias.data<float>() + e * inner + row, rows, bias[1]);
+    alignas(64) float gate[pair_chunk * panel_rows], up[pair_chunk * panel_rows];
+    for (int64_t i = sorted.first[e]; i < sorted.first[e + 1]; i += pair_chunk) {
+      const int64_t n = std::min<int64_t>(pair_chunk, sorted.first[e + 1] - i);
+      const std::span<const TokenInputs> in(x_of_pair + i, size_t(n));
+      product(in_format, panel_of(op.gate.weight, in_format, e, p), in, gate, panel_rows);
+      product(up_format, panel_of(op.up.weight, up_format, e, p), in, up, panel_rows);
+      add_bias(bias[0], gate, n, panel_rows);
+      add_bias(bias[1], up, n, panel_rows);
+      for (int64_t j = 0; j < n; ++j)
+        kernels_.clamped_swiglu(gate + j * panel_rows, up + j * panel_rows, panel_rows, op.activation.alpha,
+                                op.activation.limit, activations + (i + j) * act_stride + row);
+    }
+  });
+
+  quantise(act, act_format);
+  threads_.for_each(sorted.used_count * out_panels, [&](int64_t unit) {
+    const int64_t e = sorted.used[unit / out_panels], p = unit % out_panels, row = p * panel_rows;
+    float bias[panel_rows] = {};
+    if (!op.down.bias.empty())
+      std::copy_n(op.down.bias.data<float>() + e * hidden + row, std::min<int64_t>(panel_rows, hidden - row), bias);
+    const int64_t first = sorted.first[e], n = sorted.first[e + 1] - first, stride = out_panels * panel_rows;
+    float* to = results + first * stride + row;
+    product(out_format, panel_of(op.down.weight, out_format, e, p), act.subspan(size_t(first), size_t(n)), to, stride);
+    add_bias(bias, to, n, stride);
+  });
+
+  // Back to the tokens, in the order of the choices.
+  auto* place_of_pair = reinterpret_cast<int32_t*>(x_of_pair);  // the inputs are not needed any more
+  for (int64_t i = 0; i < pairs; ++i) place_of_pair[sorted.pairs[i]] = int32_t(i);
+  threads_.for_each(tokens, [&](int64_t t) {
+    float* out = op.out.data<float>() + t * hidden;
+    std::fill(out, out + hidden, 0.f);
+    for (int64_t j = 0; j < chosen; ++j) {
+      const float weight = op.weights.data<float>()[t * chosen + j];
+      const float* y = results + int64_t(place_of_pair[t * chosen + j]) * out_panels * panel_rows;
+      for (int64_t h = 0; h < hidden; ++h) out[h] += weight * y[h];
+    }
+  });
+}
+
+}  // namespace chorus::cpu

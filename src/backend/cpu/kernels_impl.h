@@ -1,0 +1,336 @@
+#pragma once
+
+// The inner loops, written once over the sixteen lanes of chorus::cpu::simd. Each kernels_*.cpp includes its simd_*.h,
+// then this file, and is compiled for its instruction set; everything is in unnamed namespaces, so that no code of
+// one instruction set is ever linked into another's place.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "backend/cpu/kernels.h"
+
+namespace chorus::cpu {
+namespace {
+
+using simd::F;
+using simd::I;
+
+constexpr int64_t block_columns = 32;  // inputs that share one int8 scale
+constexpr int token_tile = 8;          // tokens for which a weight is unpacked once
+
+const uint8_t* bytes(const std::byte* p) { return reinterpret_cast<const uint8_t*>(p); }
+
+int32_t four_codes(const int8_t* p) {
+  int32_t word;
+  std::memcpy(&word, p, sizeof word);
+  return word;
+}
+
+// --- matrix panels -------------------------------------------------------------------------------------------------
+
+/// The scale and quant_bias vectors of a group of an affine panel.
+struct GroupScales {
+  F scale, quant_bias;
+};
+template <typename T>
+GroupScales group_scales(const PanelFormat& f, const std::byte* panel, int64_t group) {
+  const T* at = reinterpret_cast<const T*>(panel + f.code_bytes()) + group * 2 * panel_rows;
+  return {simd::load(at), simd::load(at + panel_rows)};
+}
+GroupScales group_scales(const PanelFormat& f, const std::byte* panel, int64_t group) {
+  return f.wide_scales ? group_scales<float>(f, panel, group) : group_scales<bf16>(f, panel, group);
+}
+
+/// 32 columns of 16 rows as unsigned bytes, four columns a register.
+template <PanelKind kind>
+void unpack_codes(const std::byte* panel, int64_t block, I (&w)[8]) {
+  if constexpr (kind == PanelKind::affine8) {
+    for (int i = 0; i < 8; ++i) w[i] = simd::load_ints(panel + (block * 8 + i) * 64);
+  } else {
+    for (int j = 0; j < 4; ++j) {
+      const I both = simd::load_ints(panel + (block * 4 + j) * 64);
+      w[2 * j] = simd::nibbles_low(both);
+      w[2 * j + 1] = simd::nibbles_high(both);
+    }
+  }
+  if constexpr (kind == PanelKind::mxfp4)
+    for (I& codes : w) codes = simd::fp4_to_units(codes);
+}
+
+/// int8 inputs: 32-bit sums inside a block of 32 columns, f32 across.
+template <PanelKind kind, int tokens>
+void fast_tile(const PanelFormat& f, const std::byte* panel, const TokenInputs* x, float* out, int64_t out_stride) {
+  F acc[tokens];
+  for (F& a : acc) a = simd::set1(0.f);
+  const uint8_t* e8m0_scales = bytes(panel) + f.code_bytes();
+  const int64_t blocks = f.columns / block_columns, blocks_per_group = std::max<int64_t>(1, f.group_size / block_columns);
+  GroupScales affine{};
+  for (int64_t b = 0; b < blocks; ++b) {
+    I w[8];
+    unpack_codes<kind>(panel, b, w);
+    if constexpr (kind == PanelKind::mxfp4)
+      affine.scale = simd::mul(simd::e8m0(e8m0_scales + b * panel_rows), simd::set1(0.5f));  // units are halves
+    else if (b % blocks_per_group == 0)
+      affine = group_scales(f, panel, b / blocks_per_group);
+    for (int t = 0; t < tokens; ++t) {
+      const int8_t* codes = x[t].codes + b * block_columns;
+      I sum = simd::set1(kind == PanelKind::mxfp4 ? x[t].offsets[b] : 0);
+      for (int i = 0; i < 8; ++i) sum = simd::dot<kind != PanelKind::affine8>(sum, w[i], four_codes(codes + 4 * i));
+      acc[t] = simd::fma(simd::to_floats(sum), simd::mul(affine.scale, simd::set1(x[t].scales[b])), acc[t]);
+      if constexpr (kind != PanelKind::mxfp4)
+        acc[t] = simd::fma(affine.quant_bias, simd::set1(x[t].scaled_sums[b]), acc[t]);
+    }
+  }
+  for (int t = 0; t < tokens; ++t) simd::store(out + t * out_stride, acc[t]);
+}
+
+/// One column of 16 rows as floats. `codes` holds four columns a lane.
+template <PanelKind kind, int byte>
+F column_value(const I& codes, const GroupScales& s) {
+  const I code = simd::byte_of<byte>(codes);
+  if constexpr (kind == PanelKind::mxfp4) return simd::mul(simd::fp4_to_floats(code), s.scale);
+  else return simd::fma(simd::to_floats(code), s.scale, s.quant_bias);
+}
+
+template <int tokens>
+void add_column(const F& w, const TokenInputs* x, int64_t column, F (&acc)[tokens]) {
+  for (int t = 0; t < tokens; ++t) acc[t] = simd::fma(w, simd::set1(x[t].values[column]), acc[t]);
+}
+
+/// f32 inputs, weights made floats one column at a time.
+template <PanelKind kind, int tokens>
+void exact_tile(const PanelFormat& f, const std::byte* panel, const TokenInputs* x, float* out, int64_t out_stride) {
+  F acc[tokens];
+  for (F& a : acc) a = simd::set1(0.f);
+  if constexpr (kind == PanelKind::dense_bf16 || kind == PanelKind::dense_f32) {
+    using T = std::conditional_t<kind == PanelKind::dense_bf16, bf16, float>;
+    const T* elements = reinterpret_cast<const T*>(panel);
+    for (int64_t c = 0; c < f.columns; ++c) add_column<tokens>(simd::load(elements + c * panel_rows), x, c, acc);
+  } else {
+    const uint8_t* e8m0_scales = bytes(panel) + f.code_bytes();
+    const int64_t blocks = f.columns / block_columns;
+    const int64_t blocks_per_group = std::max<int64_t>(1, f.group_size / block_columns);
+    GroupScales s{};
+    for (int64_t b = 0; b < blocks; ++b) {
+      if constexpr (kind == PanelKind::mxfp4) s.scale = simd::e8m0(e8m0_scales + b * panel_rows);
+      else if (b % blocks_per_group == 0) s = group_scales(f, panel, b / blocks_per_group);
+      for (int i = 0; i < 8; ++i) {
+        I codes;
+        if constexpr (kind == PanelKind::affine8) {
+          codes = simd::load_ints(panel + (b * 8 + i) * 64);
+        } else {
+          const I both = simd::load_ints(panel + (b * 4 + i / 2) * 64);
+          codes = i % 2 == 0 ? simd::nibbles_low(both) : simd::nibbles_high(both);
+        }
+        const int64_t column = b * block_columns + 4 * i;
+        add_column<tokens>(column_value<kind, 0>(codes, s), x, column, acc);
+        add_column<tokens>(column_value<kind, 1>(codes, s), x, column + 1, acc);
+        add_column<tokens>(column_value<kind, 2>(codes, s), x, column + 2, acc);
+        add_column<tokens>(column_value<kind, 3>(codes, s), x, column + 3, acc);
+      }
+    }
+  }
+  for (int t = 0; t < tokens; ++t) simd::store(out + t * out_stride, acc[t]);
+}
+
+template <bool fast, PanelKind kind, int tokens>
+void tile(const PanelFormat& f, const std::byte* panel, const TokenInputs* x, float* out, int64_t out_stride) {
+  if constexpr (fast && kind != PanelKind::dense_bf16 && kind != PanelKind::dense_f32)
+    fast_tile<kind, tokens>(f, panel, x, out, out_stride);
+  else
+    exact_tile<kind, tokens>(f, panel, x, out, out_stride);
+}
+
+template <bool fast, PanelKind kind>
+void tiles(const PanelFormat& f, const std::byte* panel, std::span<const TokenInputs> x, float* out,
+           int64_t out_stride) {
+  size_t t = 0;
+  const auto next = [&]<int n>(std::integral_constant<int, n>) {
+    tile<fast, kind, n>(f, panel, &x[t], out + int64_t(t) * out_stride, out_stride);
+    t += n;
+  };
+  while (x.size() - t >= token_tile) next(std::integral_constant<int, token_tile>{});
+  if (x.size() - t >= 4) next(std::integral_constant<int, 4>{});
+  if (x.size() - t >= 2) next(std::integral_constant<int, 2>{});
+  if (x.size() - t >= 1) next(std::integral_constant<int, 1>{});
+}
+
+template <bool fast>
+void panel_product(const PanelFormat& f, const std::byte* panel, std::span<const TokenInputs> x, float* out,
+                   int64_t out_stride) {
+  switch (f.kind) {
+    case PanelKind::mxfp4: return tiles<fast, PanelKind::mxfp4>(f, panel, x, out, out_stride);
+    case PanelKind::affine8: return tiles<fast, PanelKind::affine8>(f, panel, x, out, out_stride);
+    case PanelKind::affine4: return tiles<fast, PanelKind::affine4>(f, panel, x, out, out_stride);
+    case PanelKind::dense_bf16: return tiles<fast, PanelKind::dense_bf16>(f, panel, x, out, out_stride);
+    case PanelKind::dense_f32: return tiles<fast, PanelKind::dense_f32>(f, panel, x, out, out_stride);
+  }
+}
+
+void quantise(const float* x, int64_t columns, int8_t* codes, float* scales, float* scaled_sums, int32_t* offsets) {
+  for (int64_t b = 0; b < columns / block_columns; ++b) {
+    const float* in = x + b * block_columns;
+    const F lo = simd::load(in), hi = simd::load(in + 16);
+    const F zero = simd::set1(0.f);
+    const auto magnitude = [&](F v) { return simd::max(v, simd::fma(v, simd::set1(-1.f), zero)); };
+    const float largest = simd::max_of(simd::max(magnitude(lo), magnitude(hi)));
+    const float scale = largest / 127, inverse = largest > 0 ? 127 / largest : 0;
+    int32_t lanes[block_columns];
+    const I lo_codes = simd::to_nearest(simd::mul(lo, simd::set1(inverse)));
+    const I hi_codes = simd::to_nearest(simd::mul(hi, simd::set1(inverse)));
+    std::memcpy(lanes, &lo_codes, sizeof lo_codes);
+    std::memcpy(lanes + 16, &hi_codes, sizeof hi_codes);
+    int32_t sum = 0;
+    for (int i = 0; i < block_columns; ++i) {
+      codes[b * block_columns + i] = int8_t(lanes[i]);
+      sum += lanes[i];
+    }
+    scales[b] = scale;
+    scaled_sums[b] = scale * float(sum);
+    offsets[b] = -12 * sum;
+  }
+}
+
+// --- what happens between the matrices -----------------------------------------------------------------------------
+
+/// e^x: 2^n times a polynomial in the rest (|rest| <= ln2 / 2). Relative error under 2e-7; 0 below -87.3.
+F exp(F x) {
+  x = simd::max(simd::min(x, simd::set1(88.f)), simd::set1(-87.3f));
+  const I n = simd::to_nearest(simd::mul(x, simd::set1(1.44269504f)));
+  const F nf = simd::to_floats(n);
+  F r = simd::fma(nf, simd::set1(-0.693359375f), x);  // ln2 in two parts: the first times n is exact
+  r = simd::fma(nf, simd::set1(2.12194440e-4f), r);
+  F p = simd::set1(1.98412698e-4f);
+  for (const float c : {1.38888889e-3f, 8.33333333e-3f, 4.16666667e-2f, 1.66666667e-1f, 0.5f, 1.f, 1.f})
+    p = simd::fma(p, r, simd::set1(c));
+  return simd::scale_by_power(p, n);
+}
+
+void rms_norm(const float* x, const float* weight, float eps, int64_t n, float* out) {
+  F squares = simd::set1(0.f);
+  float tail = 0;
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const F v = simd::load(x + i);
+    squares = simd::fma(v, v, squares);
+  }
+  for (int64_t j = i; j < n; ++j) tail += x[j] * x[j];
+  const float scale = 1 / std::sqrt((simd::sum(squares) + tail) / float(n) + eps);
+  for (i = 0; i + 16 <= n; i += 16)
+    simd::store(out + i, simd::mul(simd::mul(simd::load(x + i), simd::set1(scale)), simd::load(weight + i)));
+  for (; i < n; ++i) out[i] = x[i] * scale * weight[i];
+}
+
+/// n a multiple of 16.
+void clamped_swiglu(const float* gate, const float* up, int64_t n, float alpha, float limit, float* out) {
+  const F one = simd::set1(1.f);
+  for (int64_t i = 0; i < n; i += 16) {
+    const F g = simd::min(simd::load(gate + i), simd::set1(limit));
+    const F u = simd::max(simd::min(simd::load(up + i), simd::set1(limit)), simd::set1(-limit));
+    const F sigmoid = simd::div(one, simd::add(one, exp(simd::mul(g, simd::set1(-alpha)))));
+    simd::store(out + i, simd::mul(simd::mul(g, sigmoid), simd::add(u, one)));
+  }
+}
+
+// --- attention -----------------------------------------------------------------------------------------------------
+
+constexpr int64_t key_block = 16;          // keys of a kv block, one a lane
+constexpr int64_t key_tile = 8 * key_block;  // keys between two updates of the running maximum
+
+template <typename T>
+struct KvBlock {
+  const T *keys, *values;
+};
+template <typename T>
+KvBlock<T> block_at(const AttentionRow& a, int64_t block) {
+  const int64_t offset = int64_t(a.blocks[block - a.first_block]) * a.block_stride;
+  return {static_cast<const T*>(a.keys) + offset, static_cast<const T*>(a.values) + offset};
+}
+
+/// scores[h * key_tile + key] for the keys of one block, up to eight heads at a time so that a key is loaded once.
+template <typename T, int heads>
+void score_block(const float* q, int64_t dim, const T* keys, float* scores) {
+  F acc[heads];
+  for (F& s : acc) s = simd::set1(0.f);
+  for (int64_t d = 0; d < dim; ++d) {
+    const F k = simd::load(keys + d * key_block);
+    for (int h = 0; h < heads; ++h) acc[h] = simd::fma(simd::set1(q[h * dim + d]), k, acc[h]);
+  }
+  for (int h = 0; h < heads; ++h) simd::store(scores + h * key_tile, acc[h]);
+}
+
+/// Online softmax (Milakov, Gimelshein 2018) over tiles that begin at multiples of key_tile positions.
+template <typename T>
+void attention(const AttentionRow& a) {
+  alignas(64) float scores[max_heads_per_kv_head * key_tile];
+  float top[max_heads_per_kv_head], total[max_heads_per_kv_head];
+  for (int64_t h = 0; h < a.heads; ++h) {
+    top[h] = a.sinks != nullptr ? a.sinks[h] : -std::numeric_limits<float>::infinity();
+    total[h] = a.sinks != nullptr ? 1.f : 0.f;  // e^(sink - top)
+  }
+  std::fill(a.out, a.out + a.heads * a.dim, 0.f);
+  for (int64_t tile = a.first / key_tile * key_tile; tile <= a.position; tile += key_tile) {
+    const int64_t from = std::max(a.first, tile), to = std::min(a.position + 1, tile + key_tile);
+    const int64_t lanes_from = from / key_block * key_block, lanes_to = (to + key_block - 1) / key_block * key_block;
+    for (int64_t p = lanes_from; p < lanes_to; p += key_block) {
+      const T* keys = block_at<T>(a, p / key_block).keys;
+      int64_t h = 0;
+      for (; h + 8 <= a.heads; h += 8) score_block<T, 8>(a.q + h * a.dim, a.dim, keys, scores + h * key_tile + p - tile);
+      for (; h < a.heads; ++h) score_block<T, 1>(a.q + h * a.dim, a.dim, keys, scores + h * key_tile + p - tile);
+    }
+    for (int64_t h = 0; h < a.heads; ++h) {
+      float* s = scores + h * key_tile - tile;  // indexed by position
+      std::fill(s + lanes_from, s + from, -std::numeric_limits<float>::infinity());
+      std::fill(s + to, s + lanes_to, -std::numeric_limits<float>::infinity());
+      F best = simd::load(s + lanes_from);
+      for (int64_t p = lanes_from + key_block; p < lanes_to; p += key_block) best = simd::max(best, simd::load(s + p));
+      const float new_top = std::max(top[h], simd::max_of(best));
+      F sums = simd::set1(0.f);
+      for (int64_t p = lanes_from; p < lanes_to; p += key_block) {
+        const F e = exp(simd::add(simd::load(s + p), simd::set1(-new_top)));
+        simd::store(s + p, e);
+      }
+      std::fill(s + lanes_from, s + from, 0.f);
+      std::fill(s + to, s + lanes_to, 0.f);
+      for (int64_t p = lanes_from; p < lanes_to; p += key_block) sums = simd::add(sums, simd::load(s + p));
+      const float shrink = std::exp(top[h] - new_top);
+      total[h] = total[h] * shrink + simd::sum(sums);
+      top[h] = new_top;
+      float* out = a.out + h * a.dim;
+      for (int64_t d = 0; d < a.dim; d += 16) simd::store(out + d, simd::mul(simd::load(out + d), simd::set1(shrink)));
+    }
+    for (int64_t p = lanes_from; p < lanes_to; p += key_block) {
+      const T* values = block_at<T>(a, p / key_block).values;
+      const int64_t begin = std::max(from, p), end = std::min(to, p + key_block);
+      for (int64_t h = 0; h < a.heads; ++h) {
+        const float* s = scores + h * key_tile - tile;
+        for (int64_t d = 0; d < a.dim; d += 16) {
+          F acc = simd::load(a.out + h * a.dim + d);
+          for (int64_t key = begin; key < end; ++key)  // slots past the last key hold anything, a NaN too
+            acc = simd::fma(simd::set1(s[key]), simd::load(values + (key - p) * a.dim + d), acc);
+          simd::store(a.out + h * a.dim + d, acc);
+        }
+      }
+    }
+  }
+  for (int64_t h = 0; h < a.heads; ++h)
+    for (int64_t d = 0; d < a.dim; d += 16) {
+      float* out = a.out + h * a.dim + d;
+      simd::store(out, simd::mul(simd::load(out), simd::set1(1 / total[h])));
+    }
+}
+
+Kernels make_kernels(std::string_view name) {
+  return {.name = name,
+          .panel_exact = panel_product<false>,
+          .panel_fast = panel_product<true>,
+          .quantise = quantise,
+          .rms_norm = rms_norm,
+          .clamped_swiglu = clamped_swiglu,
+          .attention_bf16 = attention<bf16>,
+          .attention_f32 = attention<float>};
+}
+
+}  // namespace
+}  // namespace chorus::cpu

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "tensor/tensor.h"
+
+namespace chorus {
+
+/// The keys and values of one layer in fixed-size blocks. How a block is laid out inside is the backend's affair;
+/// slot s means token s % block_tokens of block s / block_tokens.
+struct KvLayer {
+  Tensor keys, values;  ///< memory for blocks * kv_heads * block_tokens * head_dim elements each
+  int64_t kv_heads = 0, head_dim = 0, block_tokens = 0;
+};
+
+/// Puts every token's keys and values into its slot.
+struct KvStore {
+  Tensor k, v;        ///< [T, G, D]; v may be columns of wider rows:
+  int64_t v_stride;   ///< elements from token to token of v
+  Tensor slots;       ///< [T] i32
+  KvLayer kv;
+};
+void check(const KvStore& op);
+
+/// Attention of every token of the step to the keys of its own row, itself included:
+///     out[t,n] = sum_p softmax_p(scale * q[t,n] . key[p,g]) * value[p,g],   g = n / (N/G)
+/// over positions max(0, pos - window + 1) <= p <= pos; sinks[n] is one more logit of the softmax, without a value
+/// (gpt-oss; Xiao et al. 2023 for the idea). Keys are summed in tiles that begin at multiples of a fixed number of
+/// positions, so a row's result depends neither on how its prompt was cut into chunks nor on its neighbours.
+struct PagedAttention {
+  Tensor q;             ///< [T, N, D]
+  KvLayer kv;
+  Tensor positions;     ///< [T] i32
+  Tensor row_of_token;  ///< [T] i32
+  Tensor block_tables;  ///< [R, stride] i32
+  Tensor first_block;   ///< [R] i32: number, from position 0, of the first block in the row's table
+  float scale;
+  int64_t window;       ///< keys that a query sees; 0 = all
+  Tensor sinks;         ///< [N] f32 or empty
+  Tensor out;           ///< [T, N, D]
+};
+void check(const PagedAttention& op);
+
+}  // namespace chorus

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "ops/add.h"
+#include "ops/attention.h"
+#include "ops/embedding.h"
+#include "ops/expert_mlp.h"
+#include "ops/mat_mul.h"
+#include "ops/rms_norm.h"
+#include "ops/rope.h"
+#include "ops/routing.h"
+#include "ops/rows.h"
+#include "tensor/arena.h"
+
+namespace chorus {
+
+/// Runs checked ops, in order, on one device, and owns that device's memory: weights, kv blocks, workspace.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string_view name() const = 0;
+
+  /// Memory that lives as long as the backend. Throws Fault::memory.
+  virtual Tensor allocate(DType dtype, Shape shape) = 0;
+  virtual void upload(const Tensor& to, const void* from, size_t bytes) = 0;
+  virtual void download(void* to, const Tensor& from, size_t bytes) = 0;
+
+  /// Copies weights into the form that the backend's kernels read. Parts of one Linear are stacked along the outputs
+  /// (q, k and v become one matrix), in order; either all of them or none have a bias.
+  virtual Linear place(std::span<const Linear> parts) = 0;
+  virtual ExpertLinear place(const ExpertLinear& experts) = 0;
+  virtual Matrix place_table(const Matrix& embedding) = 0;
+  virtual Tensor place(const Tensor& vector) = 0;  ///< as f32
+  virtual size_t placed_bytes() const = 0;
+
+  virtual KvLayer make_kv_layer(int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t block_tokens) = 0;
+  virtual size_t kv_element_bytes() const = 0;
+  virtual DType activation_dtype() const = 0;
+
+  /// Temporaries of a step, results of ops and scratch alike. It measures until reserve_workspace() gives it memory:
+  /// run() then only takes what it would need.
+  Arena& workspace() { return workspace_; }
+  void reserve_workspace(size_t bytes) {
+    workspace_ = Arena(allocate(DType::u8, {int64_t(bytes)}).raw(), bytes);
+  }
+  void measure_workspace() { workspace_ = Arena(); }
+
+  // One line per op: a backend that lacks one does not compile.
+  virtual void run(const Embedding& op) = 0;
+  virtual void run(const RmsNorm& op) = 0;
+  virtual void run(const MatMul& op) = 0;
+  virtual void run(const RopeAngles& op) = 0;
+  virtual void run(const Rope& op) = 0;
+  virtual void run(const KvStore& op) = 0;
+  virtual void run(const PagedAttention& op) = 0;
+  virtual void run(const Routing& op) = 0;
+  virtual void run(const ExpertMlp& op) = 0;
+  virtual void run(const Add& op) = 0;
+  virtual void run(const Rows& op) = 0;
+
+ protected:
+  Arena workspace_;
+};
+
+}  // namespace chorus

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "ops/backend.h"
+
+namespace chorus {
+
+/// What a model calls: allocates the result in the backend's workspace, checks the op, runs it.
+class Ops {
+ public:
+  explicit Ops(Backend& backend) : backend_(backend) {}
+
+  Backend& backend() { return backend_; }
+  /// Results made inside the scope are gone at its end, except those made before it.
+  Arena::Scope scope() { return Arena::Scope(backend_.workspace()); }
+
+  Tensor embedding(const Matrix& table, const Tensor& token_ids);                     // [T, H]
+  Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps);                  // like x
+  Tensor linear(const Tensor& x, const Linear& w);                                    // [T, O]
+  Tensor rope_angles(const Tensor& positions, const Tensor& frequencies, float scale);  // [T, 2, D/2]
+  /// x: heads [first, first + heads) of rows of any number of heads: a merged q, k, v. -> [T, heads, D]
+  Tensor rope(const Tensor& x, const Tensor& angles, int64_t first, int64_t heads);
+  /// v: heads [first, first + kv_heads) of the merged rows.
+  void kv_store(const KvLayer& kv, const Tensor& k, const Tensor& v, int64_t first, const Tensor& slots);
+  Tensor paged_attention(PagedAttention op);                                          // like q; op.out is made here
+  struct Routed {
+    Tensor experts, weights;  // [T, K]
+  };
+  Routed routing(const Tensor& logits, int64_t experts_per_token);
+  Tensor expert_mlp(ExpertMlp op);                                                    // like x; op.out is made here
+  void add_to(const Tensor& x, const Tensor& y);                                      // x += y
+  Tensor rows(const Tensor& x, const Tensor& index);                                  // [L, H]
+
+ private:
+  Tensor make(Shape shape) { return backend_.workspace().tensor(backend_.activation_dtype(), shape); }
+  template <typename Op>
+  void run(const Op& op) {
+    check(op);
+    backend_.run(op);
+  }
+
+  Backend& backend_;
+};
+
+}  // namespace chorus

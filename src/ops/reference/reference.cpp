@@ -1,0 +1,200 @@
+#include "ops/reference/reference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "ops/dequantize.h"
+
+namespace chorus::reference {
+namespace {
+
+std::vector<float> matrix_row(const Matrix& m, int64_t matrix, int64_t row) {
+  std::vector<float> out(size_t(m.columns));
+  dequantize_row(m, matrix, row, out);
+  return out;
+}
+
+double bias_at(const Tensor& bias, int64_t i) {
+  return bias.empty() ? 0 : double(load_float(bias.dtype(), bias.raw(), i));
+}
+
+// W[matrix] * x + bias[matrix]
+Values apply(const Matrix& w, const Tensor& bias, int64_t matrix, const Values& x) {
+  Values out(static_cast<size_t>(w.rows));
+  for (int64_t o = 0; o < w.rows; ++o) {
+    const std::vector<float> row = matrix_row(w, matrix, o);
+    double sum = bias_at(bias, matrix * w.rows + o);
+    for (size_t i = 0; i < row.size(); ++i) sum += x[i] * double(row[i]);
+    out[size_t(o)] = sum;
+  }
+  return out;
+}
+
+Values token(const Tensor& x, int64_t t) {
+  const auto row = x.row<float>(t);
+  return Values(row.begin(), row.end());
+}
+
+}  // namespace
+
+Values embedding(const Embedding& op) {
+  Values out;
+  for (const int32_t id : op.token_ids.values<int32_t>()) {
+    const std::vector<float> row = matrix_row(op.table, 0, id);
+    out.insert(out.end(), row.begin(), row.end());
+  }
+  return out;
+}
+
+Values rms_norm(const RmsNorm& op) {
+  Values out;
+  for (int64_t t = 0; t < op.x.size(0); ++t) {
+    const Values x = token(op.x, t);
+    double square_sum = 0;
+    for (const double v : x) square_sum += v * v;
+    const double scale = 1 / std::sqrt(square_sum / double(x.size()) + double(op.eps));
+    for (size_t h = 0; h < x.size(); ++h) out.push_back(x[h] * scale * double(op.weight.data<float>()[h]));
+  }
+  return out;
+}
+
+Values mat_mul(const MatMul& op) {
+  Values out;
+  for (int64_t t = 0; t < op.x.size(0); ++t) {
+    const Values y = apply(op.linear.weight, op.linear.bias, 0, token(op.x, t));
+    out.insert(out.end(), y.begin(), y.end());
+  }
+  return out;
+}
+
+Values rope_angles(const RopeAngles& op) {
+  Values out;
+  for (const int32_t position : op.positions.values<int32_t>())
+    for (int part = 0; part < 2; ++part)
+      for (const float frequency : op.frequencies.values<float>()) {
+        const double angle = double(position) * double(frequency);
+        out.push_back(double(op.scale) * (part == 0 ? std::cos(angle) : std::sin(angle)));
+      }
+  return out;
+}
+
+Values rope(const Rope& op) {
+  const int64_t heads = op.x.size(1), dim = op.x.size(2), half = dim / 2;
+  Values out(size_t(op.out.elements()));
+  for (int64_t t = 0; t < op.x.size(0); ++t)
+    for (int64_t n = 0; n < heads; ++n)
+      for (int64_t i = 0; i < half; ++i) {
+        const float* x = op.x.data<float>() + t * op.x_stride + n * dim;
+        const double c = double(op.angles.row<float>(t)[size_t(i)]);
+        const double s = double(op.angles.row<float>(t)[size_t(half + i)]);
+        double* y = &out[size_t((t * heads + n) * dim)];
+        y[i] = double(x[i]) * c - double(x[i + half]) * s;
+        y[i + half] = double(x[i + half]) * c + double(x[i]) * s;
+      }
+  return out;
+}
+
+Values expert_mlp(const ExpertMlp& op) {
+  const int64_t hidden = op.x.size(1), chosen = op.experts.size(1);
+  const double limit = double(op.activation.limit), alpha = double(op.activation.alpha);
+  Values out(size_t(op.x.elements()));
+  for (int64_t t = 0; t < op.x.size(0); ++t)
+    for (int64_t j = 0; j < chosen; ++j) {
+      const int64_t expert = op.experts.data<int32_t>()[t * chosen + j];
+      const Values gate = apply(op.gate.weight, op.gate.bias, expert, token(op.x, t));
+      const Values up = apply(op.up.weight, op.up.bias, expert, token(op.x, t));
+      Values act(gate.size());
+      for (size_t i = 0; i < act.size(); ++i) {
+        const double g = std::min(gate[i], limit), u = std::clamp(up[i], -limit, limit);
+        act[i] = g / (1 + std::exp(-alpha * g)) * (u + 1);
+      }
+      const Values y = apply(op.down.weight, op.down.bias, expert, act);
+      for (int64_t h = 0; h < hidden; ++h)
+        out[size_t(t * hidden + h)] += double(op.weights.data<float>()[t * chosen + j]) * y[size_t(h)];
+    }
+  return out;
+}
+
+Values add(const Add& op) {
+  Values out;
+  for (int64_t i = 0; i < op.a.elements(); ++i)
+    out.push_back(double(op.a.data<float>()[i]) + double(op.b.data<float>()[i]));
+  return out;
+}
+
+Values rows(const Rows& op) {
+  Values out;
+  for (const int32_t i : op.index.values<int32_t>()) {
+    const Values row = token(op.x, i);
+    out.insert(out.end(), row.begin(), row.end());
+  }
+  return out;
+}
+
+Routed routing(const Routing& op) {
+  Routed out;
+  const int64_t chosen = op.experts.size(1);
+  for (int64_t t = 0; t < op.logits.size(0); ++t) {
+    const Values logits = token(op.logits, t);
+    std::vector<int32_t> order(logits.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int32_t a, int32_t b) { return logits[size_t(a)] > logits[size_t(b)]; });
+    double sum = 0;
+    for (int64_t j = 0; j < chosen; ++j) sum += std::exp(logits[size_t(order[size_t(j)])] - logits[size_t(order[0])]);
+    for (int64_t j = 0; j < chosen; ++j) {
+      out.experts.push_back(order[size_t(j)]);
+      out.weights.push_back(std::exp(logits[size_t(order[size_t(j)])] - logits[size_t(order[0])]) / sum);
+    }
+  }
+  return out;
+}
+
+void kv_store(const KvStore& op, KvValues& kv) {
+  const int64_t row = op.kv.kv_heads * op.kv.head_dim;
+  for (int64_t t = 0; t < op.slots.size(0); ++t) {
+    const int64_t slot = op.slots.data<int32_t>()[t];
+    kv.keys.resize(std::max(kv.keys.size(), size_t((slot + 1) * row)));
+    kv.values.resize(kv.keys.size());
+    for (int64_t i = 0; i < row; ++i) {
+      kv.keys[size_t(slot * row + i)] = double(op.k.data<float>()[t * row + i]);
+      kv.values[size_t(slot * row + i)] = double(op.v.data<float>()[t * op.v_stride + i]);
+    }
+  }
+}
+
+Values paged_attention(const PagedAttention& op, const KvValues& kv) {
+  const int64_t heads = op.q.size(1), dim = op.q.size(2), kv_heads = op.kv.kv_heads, block = op.kv.block_tokens;
+  Values out(size_t(op.q.elements()));
+  for (int64_t t = 0; t < op.q.size(0); ++t) {
+    const int64_t position = op.positions.data<int32_t>()[t], row = op.row_of_token.data<int32_t>()[t];
+    const int64_t first = op.window > 0 ? std::max<int64_t>(0, position - op.window + 1) : 0;
+    const auto slot_of = [&](int64_t p) {
+      const int64_t entry = p / block - op.first_block.data<int32_t>()[row];
+      return int64_t(op.block_tables.row<int32_t>(row)[size_t(entry)]) * block + p % block;
+    };
+    for (int64_t n = 0; n < heads; ++n) {
+      const int64_t g = n / (heads / kv_heads);
+      Values score;
+      double top = op.sinks.empty() ? -INFINITY : double(op.sinks.data<float>()[n]);
+      for (int64_t p = first; p <= position; ++p) {
+        double sum = 0;
+        for (int64_t d = 0; d < dim; ++d)
+          sum += double(op.q.data<float>()[(t * heads + n) * dim + d]) *
+                 kv.keys[size_t((slot_of(p) * kv_heads + g) * dim + d)];
+        score.push_back(sum * double(op.scale));
+        top = std::max(top, score.back());
+      }
+      double total = op.sinks.empty() ? 0 : std::exp(double(op.sinks.data<float>()[n]) - top);
+      for (double& s : score) total += (s = std::exp(s - top));
+      for (int64_t p = first; p <= position; ++p)
+        for (int64_t d = 0; d < dim; ++d)
+          out[size_t((t * heads + n) * dim + d)] += score[size_t(p - first)] / total *
+                                                    kv.values[size_t((slot_of(p) * kv_heads + g) * dim + d)];
+    }
+  }
+  return out;
+}
+
+}  // namespace chorus::reference
