@@ -100,12 +100,14 @@ void AddedTokens::split(std::string_view text, bool normalized, bool parse_speci
                                 (end < text.size() && is_word(char_at(text, end).value))))
         continue;
       size_t from = at, to = end;
-      if (token.lstrip)
+      if (token.lstrip) {
+        from = std::max(from, done);  // an rstrip may have taken all of it already
         while (from > done && is_white_space(char_at(text, char_before(text, from)).value)) from = char_before(text, from);
+      }
       if (token.rstrip)
         while (to < text.size() && is_white_space(char_at(text, to).value)) to += char_at(text, to).size;
       if (from > done) each(done, from, -1);
-      each(from, to, token.id);
+      if (from < to) each(from, to, token.id);
       done = to;
     }
   }

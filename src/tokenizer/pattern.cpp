@@ -33,7 +33,25 @@ class CharacterPattern : public Pattern {
   bool (*predicate_)(char32_t);
 };
 
+// \w+|[^\w\s]+ with the classes of UTS 18.
+class WordPattern : public Pattern {
+ public:
+  void find(std::string_view text, std::vector<Match>& matches) const override {
+    enum { blank, word, other } before = blank;
+    for (size_t at = 0; at < text.size();) {
+      const Char c = char_at(text, at);
+      const auto kind = is_word(c.value) ? word : is_white_space(c.value) ? blank : other;
+      if (kind != blank && kind == before) matches.back().end += c.size;
+      else if (kind != blank) matches.push_back({at, at + c.size});
+      before = kind;
+      at += c.size;
+    }
+  }
+};
+
 }  // namespace
+
+std::unique_ptr<Pattern> word_pattern() { return std::make_unique<WordPattern>(); }
 
 std::unique_ptr<Pattern> literal_pattern(std::string text) { return std::make_unique<LiteralPattern>(std::move(text)); }
 

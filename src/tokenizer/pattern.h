@@ -26,6 +26,8 @@ class Pattern {
 std::unique_ptr<Pattern> literal_pattern(std::string text);
 /// Every character that the predicate accepts, one match each.
 std::unique_ptr<Pattern> character_pattern(bool (*predicate)(char32_t));
+/// Runs of word characters, and runs of what is neither word nor white space.
+std::unique_ptr<Pattern> word_pattern();
 /// A regular expression in the dialect of tokenizer.json (Oniguruma): a scanner of our own where it is one of the
 /// well-known ones, otherwise PCRE2. `where` is named by errors.
 std::unique_ptr<Pattern> regex_pattern(const std::string& regex, const ConfigNode& where);

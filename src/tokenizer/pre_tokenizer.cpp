@@ -170,7 +170,7 @@ class Loader {
       split(character_pattern(is_numeric),
             node.boolean_or("individual_digits", false) ? Behavior::isolated : Behavior::contiguous);
     } else if (type == "Whitespace") {
-      split(regex_pattern(R"(\w+|[^\w\s]+)", node), Behavior::removed, true);
+      split(word_pattern(), Behavior::removed, true);
     } else if (type == "WhitespaceSplit") {
       split(character_pattern(is_white_space), Behavior::removed);
     } else if (type == "Punctuation") {

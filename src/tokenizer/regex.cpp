@@ -12,7 +12,10 @@ namespace {
 // White_Space; PCRE2's \s has U+180E besides.
 constexpr const char* space_ranges =
     R"(\x09-\x0d\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-constexpr const char* word_ranges = R"(\p{L}\p{M}\p{Nd}\p{Pc})";  // PCRE2's \w lacks marks and punctuation
+// PCRE2's \w lacks marks and punctuation; Oniguruma's has the numbers of Latin-1 but no other ones than digits.
+constexpr const char* word_ranges =
+    R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}\x{24b6}-\x{24e9})"
+    R"(\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
 
 class Translation {
  public:
