@@ -71,6 +71,14 @@ class Model {
 /// An empty cache for up to `capacity` tokens (0: the model's context, at most 4096).
 PromptCache make_prompt_cache(const Model& model, int64_t capacity = 0);
 
+/// What one decode step of so many rows must read and compute: the numerator of a share of the machine's limit.
+struct StepCost {
+  double bytes = 0;  ///< weights (of the experts hit, if routing spreads evenly) and keys and values
+  double macs = 0;   ///< multiply-adds
+};
+/// `context`: positions of each row.
+StepCost step_cost(const Model& model, int64_t rows, int64_t context);
+
 struct Loaded {
   Model model;
   Tokenizer tokenizer;

@@ -38,6 +38,7 @@ class GptOss final : public LanguageModel {
   const KvShape& kv_shape() const override { return kv_shape_; }
   int64_t vocabulary() const override { return config_.vocabulary; }
   int64_t context() const override { return config_.context; }
+  int64_t query_heads_per_kv_head() const override { return config_.heads / config_.kv_heads; }
   double step_weight_bytes(int64_t tokens) const override;
   double token_macs(bool logits) const override;
 

@@ -24,19 +24,33 @@ struct KvShape {
   }
 };
 
-/// Keys and values of every layer.
+/// Keys and values of every layer, in memory of the backend.
 struct KvCache {
   std::vector<KvLayer> layers;
+};
 
+/// A KvCache that gives its memory back at the end.
+class OwnedKvCache {
+ public:
   /// `blocks` per pool.
-  static KvCache make(Backend& backend, const KvShape& shape, const std::vector<int64_t>& blocks,
-                      int64_t block_tokens) {
-    KvCache cache;
+  OwnedKvCache(Backend& backend, const KvShape& shape, const std::vector<int64_t>& blocks, int64_t block_tokens)
+      : backend_(backend) {
     for (const int pool : shape.pool_of_layer)
-      cache.layers.push_back(
+      cache_.layers.push_back(
           backend.make_kv_layer(blocks[size_t(pool)], shape.kv_heads, shape.head_dim, block_tokens));
-    return cache;
   }
+  OwnedKvCache(const OwnedKvCache&) = delete;
+  ~OwnedKvCache() {
+    for (const KvLayer& layer : cache_.layers) {
+      backend_.release(layer.keys);
+      backend_.release(layer.values);
+    }
+  }
+  const KvCache& get() const { return cache_; }
+
+ private:
+  Backend& backend_;
+  KvCache cache_;
 };
 
 }  // namespace chorus

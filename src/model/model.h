@@ -22,6 +22,7 @@ class LanguageModel {
   virtual const KvShape& kv_shape() const = 0;
   virtual int64_t vocabulary() const = 0;
   virtual int64_t context() const = 0;  ///< positions that the model was made for
+  virtual int64_t query_heads_per_kv_head() const = 0;
   /// Weight bytes that a step of so many tokens reads, if routing spreads evenly.
   virtual double step_weight_bytes(int64_t tokens) const = 0;
   /// Multiply-adds of one token in matrices, without and with the vocabulary.

@@ -22,8 +22,9 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;
 
-  /// Memory that lives as long as the backend. Throws Fault::memory.
+  /// Memory that lives as long as the backend, or until it is released. Throws Fault::memory.
   virtual Tensor allocate(DType dtype, Shape shape) = 0;
+  virtual void release(const Tensor& allocated) = 0;
   virtual void upload(const Tensor& to, const void* from, size_t bytes) = 0;
   virtual void download(void* to, const Tensor& from, size_t bytes) = 0;
 
@@ -39,13 +40,10 @@ class Backend {
   virtual size_t kv_element_bytes() const = 0;
   virtual DType activation_dtype() const = 0;
 
-  /// Temporaries of a step, results of ops and scratch alike. It measures until reserve_workspace() gives it memory:
-  /// run() then only takes what it would need.
+  /// Temporaries of a step, results of ops and scratch alike. While it is an Arena without memory, run() only takes
+  /// what it would need.
   Arena& workspace() { return workspace_; }
-  void reserve_workspace(size_t bytes) {
-    workspace_ = Arena(allocate(DType::u8, {int64_t(bytes)}).raw(), bytes);
-  }
-  void measure_workspace() { workspace_ = Arena(); }
+  void use_workspace(const Arena& workspace) { workspace_ = workspace; }
 
   // One line per op: a backend that lacks one does not compile.
   virtual void run(const Embedding& op) = 0;

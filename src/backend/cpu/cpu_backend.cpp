@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -22,6 +23,11 @@ struct CpuBackend::Memory {
     if (bytes >= size_t(2) << 20) ::madvise(data, bytes, MADV_HUGEPAGE);
   }
   Memory(Memory&& other) noexcept : data(std::exchange(other.data, nullptr)), bytes(other.bytes) {}
+  Memory& operator=(Memory&& other) noexcept {
+    std::swap(data, other.data);
+    std::swap(bytes, other.bytes);
+    return *this;
+  }
   ~Memory() {
     if (data != nullptr) ::munmap(data, std::max<size_t>(bytes, 1));
   }
@@ -38,6 +44,11 @@ CpuBackend::~CpuBackend() = default;
 Tensor CpuBackend::allocate(DType dtype, Shape shape) {
   memory_.emplace_back(size_t(shape.elements()) * size_of(dtype));
   return {dtype, shape, memory_.back().data};
+}
+
+void CpuBackend::release(const Tensor& allocated) {
+  const auto it = std::find_if(memory_.begin(), memory_.end(), [&](const Memory& m) { return m.data == allocated.raw(); });
+  if (it != memory_.end()) memory_.erase(it);
 }
 
 void CpuBackend::upload(const Tensor& to, const void* from, size_t bytes) { std::memcpy(to.raw(), from, bytes); }

@@ -24,6 +24,7 @@ class CpuBackend final : public Backend {
   ThreadPool& threads() { return threads_; }
 
   Tensor allocate(DType dtype, Shape shape) override;
+  void release(const Tensor& allocated) override;
   void upload(const Tensor& to, const void* from, size_t bytes) override;
   void download(void* to, const Tensor& from, size_t bytes) override;
 

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <memory>
+
+#include "chorus/model.h"
+#include "ops/backend.h"
+
+namespace chorus::engine {
+
+/// The backend that the options ask for. Throws Fault::usage for a device or precision that does not exist here.
+std::unique_ptr<Backend> make_backend(const LoadOptions& options);
+
+}  // namespace chorus::engine
