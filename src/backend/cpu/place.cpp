@@ -12,14 +12,21 @@ namespace {
 PanelFormat format_for(const Matrix& m) {
   PanelFormat f{.kind = PanelKind::dense_f32, .columns = m.columns, .group_size = m.group_size};
   switch (m.coding) {
-    case Coding::mxfp4: f.kind = PanelKind::mxfp4; break;
+    case Coding::mxfp4:
+      f.kind = PanelKind::mxfp4;
+      break;
     case Coding::affine:
       // 2 to 4 bits fit a nibble; 5 to 8 take a byte.
       f.kind = m.bits <= 4 ? PanelKind::affine4 : PanelKind::affine8;
       f.wide_scales = m.scales.dtype() != DType::bf16;
       break;
-    case Coding::mxfp8: case Coding::nvfp4: f.kind = PanelKind::dense_bf16; break;  // both are exact in bf16
-    case Coding::dense: f.kind = m.data.dtype() == DType::bf16 ? PanelKind::dense_bf16 : PanelKind::dense_f32; break;
+    case Coding::mxfp8:
+    case Coding::nvfp4:
+      f.kind = PanelKind::dense_bf16;
+      break;  // both are exact in bf16
+    case Coding::dense:
+      f.kind = m.data.dtype() == DType::bf16 ? PanelKind::dense_bf16 : PanelKind::dense_f32;
+      break;
   }
   return f;
 }
@@ -47,7 +54,9 @@ uint32_t four_bytes(const std::byte* codes, int bits, int64_t column) {
   return word;
 }
 
-void put(std::byte* at, uint32_t word) { std::memcpy(at, &word, sizeof word); }
+void put(std::byte* at, uint32_t word) {
+  std::memcpy(at, &word, sizeof word);
+}
 
 template <typename T>
 void put_scales(const Matrix& m, const MatrixRow& row, int r, std::byte* scales) {
@@ -78,8 +87,10 @@ void CpuBackend::place_panel(const Matrix& m, int64_t matrix, int64_t first_row,
     if (!f.quantised()) {
       std::vector<float> values(size_t(m.columns));
       dequantize_row(m, matrix, first_row + r, values);
-      if (f.kind == PanelKind::dense_bf16) put_elements<bf16>(values, r, panel);
-      else put_elements<float>(values, r, panel);
+      if (f.kind == PanelKind::dense_bf16)
+        put_elements<bf16>(values, r, panel);
+      else
+        put_elements<float>(values, r, panel);
       continue;
     }
     const MatrixRow row = row_of(m, matrix, first_row + r);
@@ -92,8 +103,10 @@ void CpuBackend::place_panel(const Matrix& m, int64_t matrix, int64_t first_row,
     }
     if (f.kind == PanelKind::mxfp4)
       for (int64_t g = 0; g < m.columns / 32; ++g) scales[g * panel_rows + r] = row.scales[g];
-    else if (f.wide_scales) put_scales<float>(m, row, r, scales);
-    else put_scales<bf16>(m, row, r, scales);
+    else if (f.wide_scales)
+      put_scales<float>(m, row, r, scales);
+    else
+      put_scales<bf16>(m, row, r, scales);
   }
 }
 
@@ -107,7 +120,11 @@ Matrix CpuBackend::place_panels(std::span<const Matrix> parts) {
   if (f.quantised() && placed.columns % 32 != 0)
     throw Error(Fault::model, "a quantised matrix needs inputs in multiples of 32").with("inputs", placed.columns);
   const int64_t panels = (placed.rows + panel_rows - 1) / panel_rows;
-  placed.data = allocate(DType::u8, {placed.matrices * panels * f.panel_bytes()});
+  // The element type stays readable from the tensor: format_of() is asked at every product.
+  const DType dtype = f.kind == PanelKind::dense_bf16  ? DType::bf16
+                      : f.kind == PanelKind::dense_f32 ? DType::f32
+                                                       : DType::u8;
+  placed.data = allocate(dtype, {placed.matrices * panels * f.panel_bytes() / int64_t(size_of(dtype))});
   placed.quant_biases = Tensor();
   placed_bytes_ += placed.data.bytes();
 
@@ -115,14 +132,15 @@ Matrix CpuBackend::place_panels(std::span<const Matrix> parts) {
   for (const Matrix& part : parts) {
     if (parts.size() > 1 && part.rows % panel_rows != 0)
       throw Error(Fault::model, "stacked matrices need outputs in multiples of 16").with("outputs", part.rows);
-    if (format_for(part).kind != f.kind || part.group_size != parts[0].group_size || part.columns != placed.columns ||
-        part.bits != parts[0].bits || format_for(part).wide_scales != f.wide_scales)
+    if (format_for(part).kind != f.kind || part.group_size != parts[0].group_size ||
+        part.columns != placed.columns || part.bits != parts[0].bits ||
+        format_for(part).wide_scales != f.wide_scales)
       throw Error(Fault::model, "q, k and v are quantised differently");
     const int64_t part_panels = (part.rows + panel_rows - 1) / panel_rows;
     threads_.for_each(part.matrices * part_panels, [&](int64_t i) {
       const int64_t matrix = i / part_panels, panel = i % part_panels;
-      std::byte* at = static_cast<std::byte*>(placed.data.raw()) +
-                      (matrix * panels + first_panel + panel) * f.panel_bytes();
+      std::byte* at =
+          static_cast<std::byte*>(placed.data.raw()) + (matrix * panels + first_panel + panel) * f.panel_bytes();
       place_panel(part, matrix, panel * panel_rows, f, at);
     });
     first_panel += part_panels;
