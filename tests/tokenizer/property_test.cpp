@@ -1,0 +1,124 @@
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <random>
+
+#include "base/utf8.h"
+#include "tokenizer/detokenizer.h"
+#include "tokenizer/goldens.h"
+
+namespace chorus::tokenizer {
+namespace {
+
+TokenIds random_ids(std::mt19937& random, int32_t vocab_size) {
+  TokenIds ids(random() % 30);
+  for (int32_t& id : ids) {
+    const auto kind = random() % 8;
+    if (kind == 0) id = int32_t(random());  // anything, also negative
+    else if (kind < 4) id = int32_t(random() % 300);  // bytes, special tokens
+    else id = int32_t(random() % uint32_t(vocab_size));
+  }
+  return ids;
+}
+
+TEST(Detokenizer, EqualsDecodeAndNeverCutsACharacter) {
+  SKIP_WITHOUT_GOLDENS();
+  for (const auto& entry : std::filesystem::directory_iterator(goldens())) {
+    if (!entry.is_directory()) continue;
+    SCOPED_TRACE(entry.path().filename().string());
+    const auto tokenizer = golden_tokenizer(entry.path());
+    std::mt19937 random(3);
+    for (const bool skip_special : {false, true}) {
+      Detokenizer detokenizer(tokenizer, skip_special);  // used again after finish()
+      for (int round = 0; round < 1000; ++round) {
+        const TokenIds ids = random_ids(random, tokenizer->vocab_size());
+        std::string text;
+        for (const int32_t id : ids) {
+          const std::string piece = detokenizer.add(id);
+          ASSERT_TRUE(is_utf8(piece));
+          text += piece;
+        }
+        text += detokenizer.finish();
+        ASSERT_EQ(text, tokenizer->decode(ids, skip_special)) << testing::PrintToString(ids);
+      }
+    }
+  }
+}
+
+TEST(Detokenizer, HoldsBackOnlyWhatIsNotSettled) {
+  SKIP_WITHOUT_GOLDENS();
+  const auto tokenizer = golden_tokenizer(goldens() / "o200k_harmony");
+  Detokenizer detokenizer(tokenizer);
+  size_t held = 0;
+  for (const int32_t id : tokenizer->encode("Grüße 👨‍👩‍👧 an 日本語 \xf0\x9f\x98")) {
+    const std::string piece = detokenizer.add(id);
+    held = piece.empty() ? held + 1 : 0;
+    EXPECT_LT(held, 4u);
+  }
+}
+
+// Random bytes, so also what is not UTF-8: byte-level vocabularies give it back with U+FFFD in its place.
+TEST(Tokenizer, EncodesAnyBytes) {
+  SKIP_WITHOUT_GOLDENS();
+  std::mt19937 random(5);
+  for (const auto& entry : std::filesystem::directory_iterator(goldens())) {
+    if (!entry.is_directory()) continue;
+    const std::string name = entry.path().filename().string();
+    SCOPED_TRACE(name);
+    const auto tokenizer = golden_tokenizer(entry.path());
+    const bool lossless = name == "o200k_harmony" || name == "llama3_like" || name == "gpt2_like" || name == "smollm_like";
+    for (int round = 0; round < 300; ++round) {
+      std::string text(random() % 200, '\0');
+      for (char& c : text) c = char(random() % (round % 2 ? 256 : 128));
+      const TokenIds ids = tokenizer->encode(text);
+      if (lossless) {
+        ASSERT_EQ(tokenizer->decode(ids), replace_invalid_utf8(text));
+      }
+    }
+  }
+}
+
+TEST(Tokenizer, LongRunsTakeNoMoreThanLinearTime) {
+  SKIP_WITHOUT_GOLDENS();
+  const char* const units[] = {"a", " ", "\n", "\xf0\x9f\x98\x80", "A", "ab", "'", "\xcc\x81", "\xe4\xbd\xa0", "<|", " a", "▁", "0", "\xff"};
+  for (const auto& entry : std::filesystem::directory_iterator(goldens())) {
+    if (!entry.is_directory()) continue;
+    const auto tokenizer = golden_tokenizer(entry.path());
+    for (const char* unit : units) {
+      std::string text;
+      while (text.size() < 100000) text += unit;
+      const auto begin = std::chrono::steady_clock::now();
+      tokenizer->encode(text);
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      EXPECT_LT(seconds, 2.0) << entry.path().filename() << " " << testing::PrintToString(unit);  // quadratic: minutes
+    }
+  }
+}
+
+TEST(Tokenizer, BatchEqualsOneByOne) {
+  SKIP_WITHOUT_GOLDENS();
+  const auto tokenizer = golden_tokenizer(goldens() / "o200k_harmony");
+  std::vector<std::string> texts;
+  for (const Json& row : json_lines(goldens() / "o200k_harmony/cases.jsonl")) texts.push_back(row["text"]);
+  ThreadPool threads(4);
+  const std::vector<TokenIds> batch = tokenizer->encode_batch(texts, threads);
+  ASSERT_EQ(batch.size(), texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(batch[i], tokenizer->encode(texts[i]));
+}
+
+TEST(Tokenizer, TokensByNameAndId) {
+  SKIP_WITHOUT_GOLDENS();
+  const auto tokenizer = golden_tokenizer(goldens() / "o200k_harmony");
+  EXPECT_EQ(tokenizer->token_to_id("<|return|>"), 200002);
+  EXPECT_EQ(tokenizer->token_to_id("no such token"), std::nullopt);
+  EXPECT_EQ(tokenizer->id_to_token(200002), "<|return|>");
+  EXPECT_EQ(tokenizer->id_to_token(220), "Ġ");
+  EXPECT_EQ(tokenizer->id_to_token(-1), "");
+  EXPECT_EQ(tokenizer->id_to_token(1 << 30), "");
+  EXPECT_TRUE(tokenizer->is_special(200006));
+  EXPECT_FALSE(tokenizer->is_special(220));
+  EXPECT_EQ(tokenizer->vocab_size(), 200019);
+}
+
+}  // namespace
+}  // namespace chorus::tokenizer
