@@ -15,22 +15,6 @@ void JsonReader::fail(std::string_view expected) const {
       .with("at byte", at_).with("expected", expected).with("near", near);
 }
 
-void JsonReader::skip_space() {
-  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t'))
-    ++at_;
-}
-
-void JsonReader::expect(char c, const char* what) {
-  if (!accept(c)) fail(what);
-}
-
-bool JsonReader::accept(char c) {
-  skip_space();
-  if (at_ >= text_.size() || text_[at_] != c) return false;
-  ++at_;
-  return true;
-}
-
 char JsonReader::peek() {
   skip_space();
   return at_ < text_.size() ? text_[at_] : '\0';

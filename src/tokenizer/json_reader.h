@@ -52,9 +52,20 @@ class JsonReader {
   [[noreturn]] void fail(std::string_view expected) const;
 
  private:
-  void expect(char c, const char* what);
-  bool accept(char c);
-  void skip_space();
+  void expect(char c, const char* what) {
+    if (!accept(c)) fail(what);
+  }
+  bool accept(char c) {
+    skip_space();
+    if (at_ >= text_.size() || text_[at_] != c) return false;
+    ++at_;
+    return true;
+  }
+  void skip_space() {
+    while (at_ < text_.size() && static_cast<unsigned char>(text_[at_]) <= ' ' &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t'))
+      ++at_;
+  }
   void skip_string();
   std::string_view unescape(size_t begin, std::string& buffer);
   char32_t hex4();

@@ -13,60 +13,100 @@ Error merge_error(std::string_view problem, size_t rank) {
   return Error(Fault::model, std::string(problem)).with("part", "model.merges[" + std::to_string(rank) + "]");
 }
 
-// Resolves merges, given as ["a", "b"] or "a b", to ids.
+// Resolves merges, given as ["a", "b"] or "a b", to ids; a batch at a time, because each needs three places of a table
+// that no cache holds.
 class MergeReader {
  public:
-  MergeReader(const Vocabulary& vocabulary, std::string_view prefix) : vocabulary_(vocabulary), prefix_(prefix) {}
+  MergeReader(const Vocabulary& vocabulary, std::string_view prefix) : ids_(vocabulary.ids()), prefix_(prefix) {}
 
   MergeTable read(std::string_view json) {
     if (json.empty()) return {};
-    table_.reserve(std::min(vocabulary_.size() * 2, max_merges));
+    table_.reserve(std::min(json.size() / 24, max_merges));
     JsonReader reader(json);
     reader.array([&] {
-      if (rank_ >= max_merges) throw merge_error("too many merges", rank_);
-      if (reader.peek() == '[') {
-        int parts = 0;
-        reader.array([&] {
-          const std::string_view part = reader.string(buffer_);
-          if (parts == 0) left_ = part;
-          else if (parts == 1) right_ = part;
-          ++parts;
-        });
-        if (parts != 2) throw merge_error("a merge is not two tokens", rank_);
-      } else {
-        const std::string_view both = reader.string(buffer_);
-        const size_t blank = both.find(' ');
-        if (blank == std::string_view::npos || both.find(' ', blank + 1) != std::string_view::npos)
-          throw merge_error("a merge is not two tokens with a blank between them", rank_);
-        left_ = both.substr(0, blank);
-        right_ = both.substr(blank + 1);
-      }
-      add();
+      read_merge(reader);
+      if (batch_.size() == batch_size) resolve();
     });
     reader.end();
+    resolve();
     return std::move(table_);
   }
 
  private:
-  void add() {
-    merged_ = left_;
-    if (!prefix_.empty() && right_.starts_with(prefix_)) merged_ += std::string_view(right_).substr(prefix_.size());
-    else merged_ += right_;
-    table_.add(find(left_), find(right_), find(merged_));
-    ++rank_;
+  static constexpr size_t batch_size = 64;
+  enum { left, right, merged };
+  struct Merge {
+    size_t begin[3], end[3];  // of the three tokens in text_
+    uint64_t hash[3];
+    int32_t id[3];
+  };
+
+  void read_merge(JsonReader& reader) {
+    if (rank_ + batch_.size() >= max_merges) throw merge_error("too many merges", max_merges);
+    Merge merge{};
+    const size_t begin = text_.size();
+    if (reader.peek() == '[') {
+      int parts = 0;
+      reader.array([&] {
+        text_ += reader.string(buffer_);
+        if (parts++ == 0) merge.end[left] = text_.size();
+      });
+      if (parts != 2) throw merge_error("a merge is not two tokens", rank_ + batch_.size());
+    } else {
+      const std::string_view both = reader.string(buffer_);
+      const size_t blank = both.find(' ');
+      if (blank == std::string_view::npos || both.find(' ', blank + 1) != std::string_view::npos)
+        throw merge_error("a merge is not two tokens with a blank between them", rank_ + batch_.size());
+      merge.end[left] = begin + blank;
+      text_.append(both.substr(0, blank)).append(both.substr(blank + 1));
+    }
+    merge.begin[left] = merge.begin[merged] = begin;
+    merge.begin[right] = merge.end[left];
+    merge.end[right] = merge.end[merged] = text_.size();
+    if (!prefix_.empty() && view(merge, right).starts_with(prefix_)) {  // which the merged token has not inside
+      merge.begin[merged] = text_.size();
+      text_ += std::string(view(merge, left)) + std::string(view(merge, right).substr(prefix_.size()));
+      merge.end[merged] = text_.size();
+    }
+    batch_.push_back(merge);
   }
 
-  int32_t find(const std::string& token) const {
-    const int32_t id = vocabulary_.find(token);
-    if (id < 0) throw merge_error("a merge needs a token that the vocabulary lacks", rank_).with("token", token);
-    return id;
+  std::string_view view(const Merge& merge, int part) const {
+    return std::string_view(text_).substr(merge.begin[part], merge.end[part] - merge.begin[part]);
   }
 
-  const Vocabulary& vocabulary_;
+  void resolve() {
+    for (Merge& merge : batch_)
+      for (const int part : {left, right, merged}) {
+        const std::string_view token = view(merge, part);
+        merge.hash[part] = hash_bytes(token.data(), token.size());
+        ids_.prefetch_slot(merge.hash[part]);
+      }
+    for (const Merge& merge : batch_)
+      for (const uint64_t hash : merge.hash) ids_.prefetch_text(hash);
+    for (size_t i = 0; i < batch_.size(); ++i) {
+      Merge& merge = batch_[i];
+      for (const int part : {left, right, merged}) {
+        merge.id[part] = ids_.find(view(merge, part), merge.hash[part]);
+        if (merge.id[part] < 0) {
+          throw merge_error("a merge needs a token that the vocabulary lacks", rank_ + i)
+              .with("token", view(merge, part));
+        }
+      }
+      table_.prefetch(merge.id[left], merge.id[right]);
+    }
+    for (const Merge& merge : batch_) table_.add(merge.id[left], merge.id[right], merge.id[merged]);
+    rank_ += batch_.size();
+    batch_.clear();
+    text_.clear();
+  }
+
+  const StringMap& ids_;
   std::string_view prefix_;
   MergeTable table_;
-  size_t rank_ = 0;
-  std::string buffer_, left_, right_, merged_;
+  size_t rank_ = 0;  // of the batch's first merge
+  std::vector<Merge> batch_;
+  std::string text_, buffer_;
 };
 
 StringMap words_of(const Vocabulary& vocabulary, bool bytes) {

@@ -24,6 +24,8 @@ class MergeTable {
     merged_.push_back(merged);
   }
 
+  void prefetch(int32_t left, int32_t right) const { __builtin_prefetch(&slots_[home(key_of(left, right))]); }
+
   /// `none` where the pair does not merge. Ids of -1 merge with nothing.
   uint32_t rank(int32_t left, int32_t right) const {
     const Slot& slot = slots_[probe(key_of(left, right))];
@@ -41,10 +43,13 @@ class MergeTable {
 
   static uint64_t key_of(int32_t left, int32_t right) { return uint64_t(uint32_t(left)) << 32 | uint32_t(right); }
 
+  size_t home(uint64_t key) const {
+    return size_t((key ^ key >> 29) * 0x9e3779b97f4a7c15 >> 32) & (slots_.size() - 1);
+  }
+
   size_t probe(uint64_t key) const {
     const size_t mask = slots_.size() - 1;
-    const uint64_t hash = (key ^ key >> 29) * 0x9e3779b97f4a7c15;
-    for (size_t at = size_t(hash >> 32) & mask;; at = (at + 1) & mask)
+    for (size_t at = home(key);; at = (at + 1) & mask)
       if (slots_[at].key == key || slots_[at].key == free_key) return at;
   }
 

@@ -56,7 +56,15 @@ class StringMap {
   }
 
   /// The id, or -1.
-  int32_t find(std::string_view text) const { return slots_[probe(text, hash_bytes(text.data(), text.size()))].id; }
+  int32_t find(std::string_view text) const { return find(text, hash_bytes(text.data(), text.size())); }
+
+  /// The same in three steps, for many strings at once: the table is larger than the caches, and asking for all places
+  /// before looking at the first saves most of the waiting.
+  int32_t find(std::string_view text, uint64_t hash) const { return slots_[probe(text, hash)].id; }
+  void prefetch_slot(uint64_t hash) const { __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]); }
+  void prefetch_text(uint64_t hash) const {
+    __builtin_prefetch(arena_.data() + slots_[hash & (slots_.size() - 1)].begin);
+  }
 
   size_t size() const { return size_; }
   size_t arena_bytes() const { return arena_.size(); }

@@ -12,18 +12,19 @@ struct Sections {
       if (key == name) return text;
     return {};
   }
+  void set(const std::string& name, std::string_view text) {  // of several with one name the last counts
+    std::erase_if(members, [&](const auto& member) { return member.first == name; });
+    members.emplace_back(name, text);
+  }
   std::vector<std::pair<std::string, std::string_view>> members;
 };
 
 Sections sections_of(JsonReader& reader) {
   Sections sections;
   reader.object([&](std::string_view key) {
-    std::string name(key);
-    const std::string_view text = reader.skip();
-    std::erase_if(sections.members, [&](const auto& member) { return member.first == name; });  // the last one counts
-    sections.members.emplace_back(std::move(name), text);
+    const std::string name(key);
+    sections.set(name, reader.skip());
   });
-  reader.end();
   return sections;
 }
 
@@ -39,9 +40,7 @@ std::string model_type(const ConfigNode& node, const Sections& sections) {
   return node.has("continuing_subword_prefix") ? "WordPiece" : "WordLevel";
 }
 
-void load_model(std::string_view text, bool bytes, Tokenizer::Parts& parts) {
-  JsonReader reader(text);
-  const Sections sections = sections_of(reader);
+void load_model(const Sections& sections, bool bytes, Tokenizer::Parts& parts) {
   Json options = Json::object();
   for (const auto& [name, value] : sections.members)
     if (name != "vocab" && name != "merges") options[name] = parse_json(value, "model." + name);
@@ -74,7 +73,15 @@ void load_added_tokens(const Json& json, Tokenizer::Parts& parts) {
 
 void load_tokenizer_json(std::string_view json, Tokenizer::Parts& parts) {
   JsonReader reader(json);
-  const Sections sections = sections_of(reader);
+  Sections sections, model;
+  bool has_model = false;
+  reader.object([&](std::string_view key) {
+    const std::string name(key);
+    has_model |= name == "model";
+    if (name == "model") model = sections_of(reader);
+    else sections.set(name, reader.skip());
+  });
+  reader.end();
   const Json normalizer = parse_section(sections["normalizer"], "normalizer");
   if (!normalizer.is_null()) parts.normalizers = load_normalizers({normalizer, "normalizer"});
 
@@ -82,8 +89,8 @@ void load_tokenizer_json(std::string_view json, Tokenizer::Parts& parts) {
   PreTokenizers pre_tokenizers;
   if (!pre_tokenizer.is_null()) pre_tokenizers = load_pre_tokenizers({pre_tokenizer, "pre_tokenizer"});
 
-  if (sections["model"].empty()) throw Error(Fault::model, "a field is missing").with("field", "model");
-  load_model(sections["model"], pre_tokenizers.byte_level_last, parts);
+  if (!has_model) throw Error(Fault::model, "a field is missing").with("field", "model");
+  load_model(model, pre_tokenizers.byte_level_last, parts);
   if (pre_tokenizers.byte_level_last && !parts.model->takes_bytes())
     pre_tokenizers.steps.push_back(byte_alphabet_step());
   parts.pre_tokenizers = std::move(pre_tokenizers.steps);

@@ -29,6 +29,7 @@ class Vocabulary {
   }
 
   int32_t find(std::string_view token) const { return ids_.find(token); }  ///< -1 where there is none
+  const StringMap& ids() const { return ids_; }
   size_t size() const { return ids_.size(); }
   size_t bytes() const { return ids_.arena_bytes(); }
   int32_t id_limit() const { return int32_t(tokens_.size()); }  ///< the highest id + 1
