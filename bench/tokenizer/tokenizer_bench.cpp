@@ -57,7 +57,8 @@ void encode(benchmark::State& state, const std::shared_ptr<const Tokenizer>& tok
   count(state, text.size(), tokens);
 }
 
-void encode_batch(benchmark::State& state, const std::shared_ptr<const Tokenizer>& tokenizer, const std::string& text) {
+void encode_batch(benchmark::State& state, const std::shared_ptr<const Tokenizer>& tokenizer,
+                  const std::string& text) {
   std::vector<std::string> texts;
   for (size_t at = 0; at < text.size(); at += 4000) texts.push_back(text.substr(at, 4000));
   ThreadPool threads;
@@ -101,8 +102,10 @@ void run(int argc, char** argv) {
   add("encode_batch", [&](benchmark::State& state) { encode_batch(state, tokenizer, text); });
   add("decode", [&](benchmark::State& state) { decode(state, tokenizer, text); });
   add("stream", [&](benchmark::State& state) { stream(state, tokenizer, text); });
-  const std::pair<const char*, const char*> worst[] = {{"a", "a"}, {"blanks", " "}, {"emoji", "\xf0\x9f\x98\x80"}, {"newlines", "\n"},
-                                                       {"accents", "\xcc\x81"}, {"digits", "7"}, {"capitals", "A"}, {"not_utf8", "\xff"}};
+  const std::pair<const char*, const char*> worst[] = {
+      {"a", "a"},         {"blanks", " "},         {"emoji", "\xf0\x9f\x98\x80"},
+      {"newlines", "\n"}, {"accents", "\xcc\x81"}, {"digits", "7"},
+      {"capitals", "A"},  {"not_utf8", "\xff"}};
   for (const auto& [name, unit] : worst)
     add(std::string("encode_1MB_of/") + name,
         [&tokenizer, unit = unit](benchmark::State& state) { encode(state, tokenizer, repeated(unit, 1000000)); });

@@ -66,8 +66,10 @@ const AddedToken* AddedTokens::of_content(std::string_view content) const {
 void AddedTokens::Finder::add(std::string_view text, size_t index) {
   if (indices_.find(text) >= 0) return;
   indices_.insert(text, int32_t(index));
-  if (text.size() == 1) single_.set(static_cast<unsigned char>(text[0]));
-  else pairs_.set(pair_of(text, 0));
+  if (text.size() == 1)
+    single_.set(static_cast<unsigned char>(text[0]));
+  else
+    pairs_.set(pair_of(text, 0));
   const auto place = std::lower_bound(sizes_.begin(), sizes_.end(), text.size(), std::greater<>());
   if (place == sizes_.end() || *place != text.size()) sizes_.insert(place, text.size());
 }
@@ -102,7 +104,8 @@ void AddedTokens::split(std::string_view text, bool normalized, bool parse_speci
       size_t from = at, to = end;
       if (token.lstrip) {
         from = std::max(from, done);  // an rstrip may have taken all of it already
-        while (from > done && is_white_space(char_at(text, char_before(text, from)).value)) from = char_before(text, from);
+        while (from > done && is_white_space(char_at(text, char_before(text, from)).value))
+          from = char_before(text, from);
       }
       if (token.rstrip)
         while (to < text.size() && is_white_space(char_at(text, to).value)) to += char_at(text, to).size;

@@ -21,7 +21,8 @@ struct AddedToken {
   bool single_word = false;  ///< only where no letter or digit touches it
   bool lstrip = false, rstrip = false;  ///< takes the white space before or behind it along
   bool searched = true;                 ///< false: known by id only, as sentencepiece's control tokens
-  std::string text = {};  ///< what is looked for and what the decoder sees: the content, normalized where it says so
+  std::string text =
+      {};  ///< what is looked for and what the decoder sees: the content, normalized where it says so
 };
 
 /// An object of "added_tokens", or of tokenizer_config.json's "added_tokens_decoder", where the id is the key.
@@ -56,9 +57,9 @@ class AddedTokens {
 
    private:
     StringMap indices_;
-    std::bitset<256> single_;           // bytes that are a token of their own
-    std::bitset<65536> pairs_;          // first two bytes of the longer ones
-    std::vector<size_t> sizes_;         // the different lengths, longest first
+    std::bitset<256> single_;    // bytes that are a token of their own
+    std::bitset<65536> pairs_;   // first two bytes of the longer ones
+    std::vector<size_t> sizes_;  // the different lengths, longest first
   };
 
   std::vector<AddedToken> tokens_;

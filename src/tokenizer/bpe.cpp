@@ -87,7 +87,8 @@ void Bpe::symbols_of_characters(std::string_view piece, Symbols& symbols) const 
       symbols.push_back(id);
     } else if (options_.byte_fallback &&
                std::all_of(symbol.begin(), symbol.end(), [&](char byte) { return fallback_of(byte) >= 0; })) {
-      for (const char byte : symbol) symbols.push_back(fallback_of(byte));  // ahead of a waiting unknown, as Hugging Face does
+      for (const char byte : symbol)
+        symbols.push_back(fallback_of(byte));  // ahead of a waiting unknown, as Hugging Face does
     } else if (options_.unknown_id >= 0) {
       if (!options_.fuse_unknown) flush();
       unknown_waits = true;
@@ -114,7 +115,8 @@ size_t Bpe::merge_short(int32_t* symbols, size_t n) const {
   return n;
 }
 
-// The same for long pieces: a linked list, and a heap of (rank, place) in which outdated entries stay and are skipped.
+// The same for long pieces: a linked list, and a heap of (rank, place) in which outdated entries stay and are
+// skipped.
 size_t Bpe::merge_long(int32_t* symbols, size_t n) const {
   struct Node {
     uint32_t before, after;

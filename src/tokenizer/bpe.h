@@ -9,16 +9,16 @@
 namespace chorus::tokenizer {
 
 struct BpeOptions {
-  std::string prefix;             ///< continuing_subword_prefix: before every symbol of a piece but the first
-  std::string suffix;             ///< end_of_word_suffix: behind the last
-  int32_t unknown_id = -1;        ///< -1: characters that the vocabulary lacks are left out
-  bool fuse_unknown = false;      ///< one unknown token for neighbouring unknown characters
-  bool byte_fallback = false;     ///< unknown characters become <0xHH> tokens
-  bool ignore_merges = false;     ///< a piece that is a token is that token, whatever the merges say
+  std::string prefix;          ///< continuing_subword_prefix: before every symbol of a piece but the first
+  std::string suffix;          ///< end_of_word_suffix: behind the last
+  int32_t unknown_id = -1;     ///< -1: characters that the vocabulary lacks are left out
+  bool fuse_unknown = false;   ///< one unknown token for neighbouring unknown characters
+  bool byte_fallback = false;  ///< unknown characters become <0xHH> tokens
+  bool ignore_merges = false;  ///< a piece that is a token is that token, whatever the merges say
 };
 
-/// Byte pair encoding: a piece begins as characters (or bytes), and the pair of neighbours whose merge has the lowest
-/// rank, the leftmost of equals, becomes one symbol until no pair merges.
+/// Byte pair encoding: a piece begins as characters (or bytes), and the pair of neighbours whose merge has the
+/// lowest rank, the leftmost of equals, becomes one symbol until no pair merges.
 class Bpe : public Model {
  public:
   /// `words`: token -> id in the form in which pieces come. `bytes`: pieces are raw bytes, and so are the words.

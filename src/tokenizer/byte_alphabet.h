@@ -7,8 +7,8 @@
 
 namespace chorus::tokenizer {
 
-/// GPT-2's alphabet of 256 printable characters, one for each byte: itself where it is printable in Latin-1 and not
-/// a blank, else U+0100 and up in the order of the bytes. Vocabularies of byte-level models are spelled in it.
+/// GPT-2's alphabet of 256 printable characters, one for each byte: itself where it is printable in Latin-1 and
+/// not a blank, else U+0100 and up in the order of the bytes. Vocabularies of byte-level models are spelled in it.
 struct ByteAlphabet {
   std::array<std::string, 256> of_byte;  // UTF-8
   std::array<int16_t, 0x144> byte_of;    // by code point, -1 = none

@@ -1,6 +1,6 @@
 // SentencePiece's "precompiled_charsmap": base64 of
-//   uint32 little-endian: bytes of the trie; the trie: a double array (Darts) of uint32 units; then the replacements,
-//   zero-terminated UTF-8. A key's value in the trie is the offset of its replacement.
+//   uint32 little-endian: bytes of the trie; the trie: a double array (Darts) of uint32 units; then the
+//   replacements, zero-terminated UTF-8. A key's value in the trie is the offset of its replacement.
 // A unit holds: bit 31 leaf (then bits 0-30 are the value), bits 0-7 the label, bit 8 "has a leaf",
 // bits 10-30 the offset to the children, shifted by 8 more where bit 9 is set.
 #include <utf8proc.h>
@@ -94,7 +94,8 @@ class Charsmap : public Normalizer {
       at ^= children(u);
       if (u >> 8 & 1) {
         const size_t begin = unit(at) & 0x7fffffff;
-        if (begin >= replacements_.size() || (static_cast<unsigned char>(replacements_[begin]) & 0xc0) == 0x80) return false;
+        if (begin >= replacements_.size() || (static_cast<unsigned char>(replacements_[begin]) & 0xc0) == 0x80)
+          return false;
         out.append(replacements_, begin, replacements_.find('\0', begin) - begin);
         return true;
       }

@@ -45,13 +45,15 @@ bool ConfigNode::boolean(std::string_view key) const {
   return node.value_.get<bool>();
 }
 
-bool ConfigNode::boolean_or(std::string_view key, bool otherwise) const { return has(key) ? boolean(key) : otherwise; }
+bool ConfigNode::boolean_or(std::string_view key, bool otherwise) const {
+  return has(key) ? boolean(key) : otherwise;
+}
 
 int32_t ConfigNode::integer(std::string_view key) const {
   const ConfigNode node = child(key);
   const Json& v = node.value_;
-  if (!v.is_number_integer() || (v.is_number_unsigned() && v.get<uint64_t>() > std::numeric_limits<int32_t>::max()) ||
-      v.get<int64_t>() < 0)
+  if (!v.is_number_integer() ||
+      (v.is_number_unsigned() && v.get<uint64_t>() > std::numeric_limits<int32_t>::max()) || v.get<int64_t>() < 0)
     throw node.invalid("a whole number from 0 to 2147483647");
   return v.get<int32_t>();
 }
@@ -68,14 +70,18 @@ char32_t ConfigNode::character(std::string_view key) const {
 
 Error ConfigNode::unsupported(std::string_view what) const {
   return Error(Fault::model, "the tokenizer has a part that chorus does not support")
-      .with("part", path_).with("unsupported", what);
+      .with("part", path_)
+      .with("unsupported", what);
 }
 
 Error ConfigNode::invalid(std::string_view expected) const {
   std::string actual = to_json_line(value_);
-  if (actual.size() > 80) actual = actual.substr(0, complete_utf8_prefix(std::string_view(actual).substr(0, 77))) + "...";
+  if (actual.size() > 80)
+    actual = actual.substr(0, complete_utf8_prefix(std::string_view(actual).substr(0, 77))) + "...";
   return Error(Fault::model, "the tokenizer has a part that is not valid")
-      .with("part", path_).with("expected", expected).with("actual", actual);
+      .with("part", path_)
+      .with("expected", expected)
+      .with("actual", actual);
 }
 
 }  // namespace chorus::tokenizer

@@ -11,7 +11,8 @@ namespace {
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
   std::string out;
   size_t at = 0;
-  for (size_t found; !from.empty() && (found = text.find(from, at)) != std::string_view::npos; at = found + from.size()) {
+  for (size_t found; !from.empty() && (found = text.find(from, at)) != std::string_view::npos;
+       at = found + from.size()) {
     out.append(text, at, found - at);
     out += to;
   }
@@ -60,7 +61,8 @@ class ByteFallback : public DecodeStep {
 
   void flush() {
     if (!broken_ && !run_.empty()) {
-      if (is_utf8(run_)) pass(run_);
+      if (is_utf8(run_))
+        pass(run_);
       else
         for (size_t i = 0; i < run_.size(); ++i) pass("\xef\xbf\xbd");
     }
@@ -106,7 +108,8 @@ class Metaspace : public DecodeStep {
 // A literal in a text that comes in pieces: what may be the beginning of it is held back.
 class ReplaceInStream : public DecodeStep {
  public:
-  ReplaceInStream(std::string literal, std::string content) : literal_(std::move(literal)), content_(std::move(content)) {}
+  ReplaceInStream(std::string literal, std::string content)
+      : literal_(std::move(literal)), content_(std::move(content)) {}
   void add(std::string_view piece) override {
     text_ += piece;
     std::string out;
@@ -116,7 +119,9 @@ class ReplaceInStream : public DecodeStep {
       out += content_;
     }
     size_t keep = std::min(literal_.size() - 1, text_.size() - at);
-    while (keep > 0 && !std::string_view(literal_).starts_with(std::string_view(text_).substr(text_.size() - keep))) --keep;
+    while (keep > 0 &&
+           !std::string_view(literal_).starts_with(std::string_view(text_).substr(text_.size() - keep)))
+      --keep;
     out.append(text_, at, text_.size() - keep - at);
     text_.erase(0, text_.size() - keep);
     if (!out.empty()) pass(out);
@@ -145,7 +150,8 @@ class StripInStream : public DecodeStep {
     left_ = 0;
     held_ += piece;
     size_t keep = 0;
-    for (size_t i = 0; i < stop_ && std::string_view(held_).substr(0, held_.size() - keep).ends_with(content_); ++i)
+    for (size_t i = 0; i < stop_ && std::string_view(held_).substr(0, held_.size() - keep).ends_with(content_);
+         ++i)
       keep += content_.size();
     if (keep < held_.size()) pass(std::string_view(held_).substr(0, held_.size() - keep));
     held_.erase(0, held_.size() - keep);
@@ -172,8 +178,10 @@ class Map : public DecodeStep {
  public:
   Map(std::function<std::string(std::string_view)> map, bool fused) : map_(std::move(map)), fused_(fused) {}
   void add(std::string_view token) override {
-    if (fused_) text_ += token;
-    else pass(map_(token));
+    if (fused_)
+      text_ += token;
+    else
+      pass(map_(token));
   }
   void finish() override {
     if (!text_.empty()) pass(map_(text_));
@@ -192,8 +200,10 @@ class WordPiece : public DecodeStep {
   WordPiece(std::string prefix, bool cleanup) : prefix_(std::move(prefix)), cleanup_(cleanup) {}
   void add(std::string_view token) override {
     std::string text;
-    if (!is_first_ && token.starts_with(prefix_)) token.remove_prefix(prefix_.size());
-    else if (!is_first_) text += ' ';
+    if (!is_first_ && token.starts_with(prefix_))
+      token.remove_prefix(prefix_.size());
+    else if (!is_first_)
+      text += ' ';
     text += token;
     is_first_ = false;
     pass(cleanup_ ? clean(std::move(text)) : text);
@@ -206,8 +216,8 @@ class WordPiece : public DecodeStep {
  private:
   static std::string clean(std::string text) {
     constexpr std::pair<std::string_view, std::string_view> rules[] = {
-        {" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"},
-        {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+        {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
+        {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
     for (const auto& [from, to] : rules) text = replace_all(text, from, to);
     return text;
   }
@@ -252,10 +262,18 @@ class BlankBetween : public DecodeStep {
 
 }  // namespace
 
-std::unique_ptr<DecodeStep> byte_level_step() { return std::make_unique<ByteLevel>(); }
-std::unique_ptr<DecodeStep> byte_fallback_step() { return std::make_unique<ByteFallback>(); }
-std::unique_ptr<DecodeStep> fuse_step() { return std::make_unique<Fuse>(); }
-std::unique_ptr<DecodeStep> blank_between_step() { return std::make_unique<BlankBetween>(); }
+std::unique_ptr<DecodeStep> byte_level_step() {
+  return std::make_unique<ByteLevel>();
+}
+std::unique_ptr<DecodeStep> byte_fallback_step() {
+  return std::make_unique<ByteFallback>();
+}
+std::unique_ptr<DecodeStep> fuse_step() {
+  return std::make_unique<Fuse>();
+}
+std::unique_ptr<DecodeStep> blank_between_step() {
+  return std::make_unique<BlankBetween>();
+}
 
 std::unique_ptr<DecodeStep> metaspace_step(std::string replacement, bool drops_first, bool fused) {
   return std::make_unique<Metaspace>(std::move(replacement), drops_first, fused);
@@ -276,7 +294,9 @@ std::unique_ptr<DecodeStep> word_piece_step(std::string prefix, bool cleanup) {
   return std::make_unique<WordPiece>(std::move(prefix), cleanup);
 }
 
-std::unique_ptr<DecodeStep> bpe_suffix_step(std::string suffix) { return std::make_unique<BpeSuffix>(std::move(suffix)); }
+std::unique_ptr<DecodeStep> bpe_suffix_step(std::string suffix) {
+  return std::make_unique<BpeSuffix>(std::move(suffix));
+}
 
 std::unique_ptr<DecodeStep> map_step(std::function<std::string(std::string_view)> map, bool fused) {
   return std::make_unique<Map>(std::move(map), fused);

@@ -65,7 +65,8 @@ class Loader {
     } else if (type == "Strip") {
       node.character("content");
       step([content = node.string("content"), start = size_t(node.integer_or("start", 0)),
-            stop = size_t(node.integer_or("stop", 0)), fused = fused_] { return strip_step(content, start, stop, fused); });
+            stop = size_t(node.integer_or("stop", 0)),
+            fused = fused_] { return strip_step(content, start, stop, fused); });
     } else if (type == "WordPiece" && !fused_) {
       step([prefix = node.string_or("prefix", "##"), cleanup = node.boolean_or("cleanup", true)] {
         return word_piece_step(prefix, cleanup);
@@ -79,7 +80,8 @@ class Loader {
 
   void metaspace(const ConfigNode& node) {
     node.character("replacement");
-    const bool drops_first = node.boolean_or("add_prefix_space", true) && node.string_or("prepend_scheme", "always") != "never";
+    const bool drops_first =
+        node.boolean_or("add_prefix_space", true) && node.string_or("prepend_scheme", "always") != "never";
     step([replacement = node.string("replacement"), drops_first, fused = fused_] {
       return metaspace_step(replacement, drops_first, fused);
     });
@@ -105,7 +107,8 @@ class Loader {
       step([map, fused = fused_] { return map_step(map, fused); });
     } else {
       pattern_of(node, "pattern");  // checks
-      const std::string literal = pattern.value().is_string() ? pattern.value().get<std::string>() : pattern.string("String");
+      const std::string literal =
+          pattern.value().is_string() ? pattern.value().get<std::string>() : pattern.string("String");
       step([literal, content, fused = fused_] { return replace_step(literal, content, fused); });
     }
   }
@@ -116,7 +119,9 @@ class Loader {
 
 }  // namespace
 
-std::unique_ptr<Decoder> load_decoder(const ConfigNode& node) { return Loader().run(node); }
+std::unique_ptr<Decoder> load_decoder(const ConfigNode& node) {
+  return Loader().run(node);
+}
 
 std::unique_ptr<Decoder> blank_decoder() {
   auto list = std::make_unique<StepList>();

@@ -9,8 +9,8 @@
 
 namespace chorus::tokenizer {
 
-/// A step from tokens to text. It is fed tokens in order and passes on what later tokens can no longer change; decoding
-/// at once feeds the same steps and ends them, so both give the same text.
+/// A step from tokens to text. It is fed tokens in order and passes on what later tokens can no longer change;
+/// decoding at once feeds the same steps and ends them, so both give the same text.
 class DecodeStep {
  public:
   virtual ~DecodeStep() = default;

@@ -12,7 +12,9 @@ void JsonReader::fail(std::string_view expected) const {
   for (char& c : near)
     if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = ' ';
   throw Error(Fault::model, at_ >= text_.size() ? "JSON ends too early" : "not the JSON that was expected")
-      .with("at byte", at_).with("expected", expected).with("near", near);
+      .with("at byte", at_)
+      .with("expected", expected)
+      .with("near", near);
 }
 
 char JsonReader::peek() {
@@ -61,12 +63,26 @@ std::string_view JsonReader::unescape(size_t begin, std::string& buffer) {
     }
     const char escaped = at_ < text_.size() ? text_[at_++] : '\0';
     switch (escaped) {
-      case '"': case '\\': case '/': buffer += escaped; break;
-      case 'b': buffer += '\b'; break;
-      case 'f': buffer += '\f'; break;
-      case 'n': buffer += '\n'; break;
-      case 'r': buffer += '\r'; break;
-      case 't': buffer += '\t'; break;
+      case '"':
+      case '\\':
+      case '/':
+        buffer += escaped;
+        break;
+      case 'b':
+        buffer += '\b';
+        break;
+      case 'f':
+        buffer += '\f';
+        break;
+      case 'n':
+        buffer += '\n';
+        break;
+      case 'r':
+        buffer += '\r';
+        break;
+      case 't':
+        buffer += '\t';
+        break;
       case 'u': {
         char32_t value = hex4();
         if (value >= 0xd800 && value < 0xdc00) {
@@ -81,7 +97,8 @@ std::string_view JsonReader::unescape(size_t begin, std::string& buffer) {
         append_utf8(buffer, value);
         break;
       }
-      default: fail("an escape that JSON has");
+      default:
+        fail("an escape that JSON has");
     }
   }
   fail("'\"'");
@@ -118,7 +135,8 @@ double JsonReader::number() {
 
 void JsonReader::skip_string() {
   for (++at_; at_ < text_.size(); ++at_) {
-    if (text_[at_] == '\\') ++at_;
+    if (text_[at_] == '\\')
+      ++at_;
     else if (text_[at_] == '"') {
       ++at_;
       return;
@@ -149,7 +167,8 @@ std::string_view JsonReader::skip() {
       ++at_;
     } else {
       const size_t word = at_;
-      while (at_ < text_.size() && std::string_view(",:{}[]\" \n\r\t").find(text_[at_]) == std::string_view::npos) ++at_;
+      while (at_ < text_.size() && std::string_view(",:{}[]\" \n\r\t").find(text_[at_]) == std::string_view::npos)
+        ++at_;
       if (at_ == word) fail("a value");
     }
   } while (depth > 0);

@@ -7,7 +7,8 @@
 namespace chorus::tokenizer {
 
 /// Reads JSON in one pass without building a tree: the vocabulary and the merges of a tokenizer.json are 27 MB.
-/// Small parts are cut out with skip() and given to parse_json. Errors: Fault::model with the byte and what was expected.
+/// Small parts are cut out with skip() and given to parse_json. Errors: Fault::model with the byte and what was
+/// expected.
 class JsonReader {
  public:
   explicit JsonReader(std::string_view text) : text_(text) {}

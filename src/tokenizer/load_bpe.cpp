@@ -13,8 +13,8 @@ Error merge_error(std::string_view problem, size_t rank) {
   return Error(Fault::model, std::string(problem)).with("part", "model.merges[" + std::to_string(rank) + "]");
 }
 
-// Resolves merges, given as ["a", "b"] or "a b", to ids; a batch at a time, because each needs three places of a table
-// that no cache holds.
+// Resolves merges, given as ["a", "b"] or "a b", to ids; a batch at a time, because each needs three places of a
+// table that no cache holds.
 class MergeReader {
  public:
   MergeReader(const Vocabulary& vocabulary, std::string_view prefix) : ids_(vocabulary.ids()), prefix_(prefix) {}
@@ -131,7 +131,8 @@ bool can_take_bytes(const BpeOptions& options, const Vocabulary& vocabulary) {
   if (!options.prefix.empty() || !options.suffix.empty()) return false;
   if (options.unknown_id < 0 && !options.byte_fallback) return true;
   const auto& letters = byte_alphabet().of_byte;
-  return std::all_of(letters.begin(), letters.end(), [&](const auto& letter) { return vocabulary.find(letter) >= 0; });
+  return std::all_of(letters.begin(), letters.end(),
+                     [&](const auto& letter) { return vocabulary.find(letter) >= 0; });
 }
 
 }  // namespace
@@ -141,12 +142,13 @@ std::unique_ptr<Model> load_bpe(const ModelSource& source, Vocabulary& vocabular
   if (node.has("dropout") && !(node.child("dropout").value().is_number() && node.child("dropout").value() == 0))
     throw node.unsupported("dropout, which makes the encoding random");
   load_vocabulary(source.vocab, vocabulary);
-  BpeOptions options{.prefix = node.string_or("continuing_subword_prefix", ""),
-                     .suffix = node.string_or("end_of_word_suffix", ""),
-                     .unknown_id = vocabulary.find(node.string_or("unk_token", "")),  // byte-level files name odd ones
-                     .fuse_unknown = node.boolean_or("fuse_unk", false),
-                     .byte_fallback = node.boolean_or("byte_fallback", false),
-                     .ignore_merges = node.boolean_or("ignore_merges", false)};
+  BpeOptions options{
+      .prefix = node.string_or("continuing_subword_prefix", ""),
+      .suffix = node.string_or("end_of_word_suffix", ""),
+      .unknown_id = vocabulary.find(node.string_or("unk_token", "")),  // byte-level files name odd ones
+      .fuse_unknown = node.boolean_or("fuse_unk", false),
+      .byte_fallback = node.boolean_or("byte_fallback", false),
+      .ignore_merges = node.boolean_or("ignore_merges", false)};
   std::vector<int32_t> fallback_ids = byte_fallback_ids(vocabulary);
   const bool bytes = source.bytes && can_take_bytes(options, vocabulary);
   MergeTable merges = MergeReader(vocabulary, options.prefix).read(source.merges);

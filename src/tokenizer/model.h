@@ -21,10 +21,10 @@ class Model {
 
 /// What tokenizer.json says of a model besides its big tables.
 struct ModelSource {
-  const ConfigNode& options;   ///< the object "model" without "vocab" and "merges"
-  std::string_view vocab;      ///< JSON text
-  std::string_view merges;     ///< JSON text, empty where there is none
-  bool bytes;                  ///< the pre-tokenizer ends with the byte alphabet, which the model may ask to leave out
+  const ConfigNode& options;  ///< the object "model" without "vocab" and "merges"
+  std::string_view vocab;     ///< JSON text
+  std::string_view merges;    ///< JSON text, empty where there is none
+  bool bytes;  ///< the pre-tokenizer ends with the byte alphabet, which the model may ask to leave out
 };
 
 /// Fills the vocabulary (its reverse included) and makes the model.

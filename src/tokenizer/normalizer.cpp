@@ -56,8 +56,10 @@ std::string map_characters(std::string_view text, F replace) {
 }
 
 void append_lowercase(char32_t c, std::string& out) {
-  if (c == 0x130) out += "i\xcc\x87";  // the one character whose lower case is two
-  else append_utf8(out, char32_t(utf8proc_tolower(utf8proc_int32_t(c))));
+  if (c == 0x130)
+    out += "i\xcc\x87";  // the one character whose lower case is two
+  else
+    append_utf8(out, char32_t(utf8proc_tolower(utf8proc_int32_t(c))));
 }
 
 class Lowercase : public Normalizer {
@@ -78,7 +80,8 @@ class Strip : public Normalizer {
   std::string apply(std::string text) const override {
     size_t begin = 0, end = text.size();
     while (left_ && begin < end && is_white_space(char_at(text, begin).value)) begin += char_at(text, begin).size;
-    while (right_ && end > begin && is_white_space(char_at(text, char_before(text, end)).value)) end = char_before(text, end);
+    while (right_ && end > begin && is_white_space(char_at(text, char_before(text, end)).value))
+      end = char_before(text, end);
     return text.substr(begin, end - begin);
   }
 
@@ -132,8 +135,9 @@ class Nmt : public Normalizer {
   std::string apply(std::string text) const override {
     return map_characters(text, [](char32_t c, std::string& out) {
       if ((c >= 1 && c <= 8) || c == 0xb || (c >= 0xe && c <= 0x1f) || c == 0x7f || c == 0x8f || c == 0x9f) return;
-      const bool blank = c == 9 || c == 0xa || c == 0xc || c == 0xd || c == 0x1680 || (c >= 0x200b && c <= 0x200f) ||
-                         c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xfeff || c == 0xfffd;
+      const bool blank = c == 9 || c == 0xa || c == 0xc || c == 0xd || c == 0x1680 ||
+                         (c >= 0x200b && c <= 0x200f) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
+                         c == 0xfeff || c == 0xfffd;
       append_utf8(out, blank ? U' ' : c);
     });
   }

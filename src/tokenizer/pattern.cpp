@@ -41,8 +41,10 @@ class WordPattern : public Pattern {
     for (size_t at = 0; at < text.size();) {
       const Char c = char_at(text, at);
       const auto kind = is_word(c.value) ? word : is_white_space(c.value) ? blank : other;
-      if (kind != blank && kind == before) matches.back().end += c.size;
-      else if (kind != blank) matches.push_back({at, at + c.size});
+      if (kind != blank && kind == before)
+        matches.back().end += c.size;
+      else if (kind != blank)
+        matches.push_back({at, at + c.size});
       before = kind;
       at += c.size;
     }
@@ -51,9 +53,13 @@ class WordPattern : public Pattern {
 
 }  // namespace
 
-std::unique_ptr<Pattern> word_pattern() { return std::make_unique<WordPattern>(); }
+std::unique_ptr<Pattern> word_pattern() {
+  return std::make_unique<WordPattern>();
+}
 
-std::unique_ptr<Pattern> literal_pattern(std::string text) { return std::make_unique<LiteralPattern>(std::move(text)); }
+std::unique_ptr<Pattern> literal_pattern(std::string text) {
+  return std::make_unique<LiteralPattern>(std::move(text));
+}
 
 std::unique_ptr<Pattern> character_pattern(bool (*predicate)(char32_t)) {
   return std::make_unique<CharacterPattern>(predicate);

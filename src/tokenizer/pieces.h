@@ -15,7 +15,9 @@ struct Pieces {
   std::vector<Match> spans;
   bool starts_input = false;  ///< the stretch begins where the whole input begins
 
-  std::string_view view(const Match& span) const { return std::string_view(text).substr(span.begin, span.end - span.begin); }
+  std::string_view view(const Match& span) const {
+    return std::string_view(text).substr(span.begin, span.end - span.begin);
+  }
 };
 
 /// What becomes of the matches of a pattern (the names of tokenizer.json).

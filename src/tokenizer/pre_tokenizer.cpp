@@ -31,13 +31,22 @@ void cut(const std::vector<Part>& parts, Behavior behavior, size_t offset, std::
       case Behavior::removed:
         if (part.is_match) continue;
         break;
-      case Behavior::isolated: break;
-      case Behavior::contiguous: join = i > 0 && parts[i - 1].is_match == part.is_match; break;
-      case Behavior::merged_with_previous: join = i > 0 && part.is_match && !parts[i - 1].is_match; break;
-      case Behavior::merged_with_next: join = i > 0 && !part.is_match && parts[i - 1].is_match; break;
+      case Behavior::isolated:
+        break;
+      case Behavior::contiguous:
+        join = i > 0 && parts[i - 1].is_match == part.is_match;
+        break;
+      case Behavior::merged_with_previous:
+        join = i > 0 && part.is_match && !parts[i - 1].is_match;
+        break;
+      case Behavior::merged_with_next:
+        join = i > 0 && !part.is_match && parts[i - 1].is_match;
+        break;
     }
-    if (join) spans.back().end = part.span.end + offset;
-    else spans.push_back({part.span.begin + offset, part.span.end + offset});
+    if (join)
+      spans.back().end = part.span.end + offset;
+    else
+      spans.push_back({part.span.begin + offset, part.span.end + offset});
   }
 }
 
@@ -101,7 +110,9 @@ class Rewrite : public PreTokenizer {
 };
 
 class ByteAlphabetStep : public Rewrite {
-  void rewrite(std::string_view piece, bool, std::string& out) const override { append_in_byte_alphabet(out, piece); }
+  void rewrite(std::string_view piece, bool, std::string& out) const override {
+    append_in_byte_alphabet(out, piece);
+  }
 };
 
 class SpaceBefore : public Rewrite {
@@ -122,8 +133,10 @@ class Metaspace : public Rewrite {
     const bool has_one = piece.front() == ' ' || piece.starts_with(replacement_);
     if (!has_one && (prepend_ == Prepend::always || (prepend_ == Prepend::first && first))) out += replacement_;
     for (const char c : piece) {
-      if (c == ' ') out += replacement_;
-      else out += c;
+      if (c == ' ')
+        out += replacement_;
+      else
+        out += c;
     }
   }
 
@@ -158,12 +171,15 @@ class Loader {
       const std::vector<ConfigNode> parts = node.list("pretokenizers");
       for (size_t i = 0; i < parts.size(); ++i) add(parts[i], last && i + 1 == parts.size());
     } else if (type == "Split") {
-      split(pattern_of(node, "pattern"), behavior_of(node, node.string("behavior")), node.boolean_or("invert", false));
+      split(pattern_of(node, "pattern"), behavior_of(node, node.string("behavior")),
+            node.boolean_or("invert", false));
     } else if (type == "ByteLevel") {
       if (node.boolean_or("add_prefix_space", true)) out_.steps.push_back(std::make_unique<SpaceBefore>());
       if (node.boolean_or("use_regex", true)) split(regex_pattern(gpt2_regex, node), Behavior::isolated);
-      if (last) out_.byte_level_last = true;
-      else out_.steps.push_back(byte_alphabet_step());
+      if (last)
+        out_.byte_level_last = true;
+      else
+        out_.steps.push_back(byte_alphabet_step());
     } else if (type == "Metaspace") {
       metaspace(node);
     } else if (type == "Digits") {
@@ -193,8 +209,9 @@ class Loader {
     const std::string scheme = node.string_or("prepend_scheme", old_prefix ? "always" : "never");
     if (scheme != "always" && scheme != "first" && scheme != "never")
       throw node.unsupported("prepend_scheme \"" + scheme + "\"");
-    out_.steps.push_back(std::make_unique<Metaspace>(
-        replacement, scheme == "always" ? Prepend::always : scheme == "first" ? Prepend::first : Prepend::never));
+    out_.steps.push_back(std::make_unique<Metaspace>(replacement, scheme == "always"  ? Prepend::always
+                                                                  : scheme == "first" ? Prepend::first
+                                                                                      : Prepend::never));
     if (node.boolean_or("split", true)) split(literal_pattern(replacement), Behavior::merged_with_next);
   }
 
@@ -203,8 +220,12 @@ class Loader {
 
 }  // namespace
 
-PreTokenizers load_pre_tokenizers(const ConfigNode& node) { return Loader().run(node); }
+PreTokenizers load_pre_tokenizers(const ConfigNode& node) {
+  return Loader().run(node);
+}
 
-std::unique_ptr<PreTokenizer> byte_alphabet_step() { return std::make_unique<ByteAlphabetStep>(); }
+std::unique_ptr<PreTokenizer> byte_alphabet_step() {
+  return std::make_unique<ByteAlphabetStep>();
+}
 
 }  // namespace chorus::tokenizer

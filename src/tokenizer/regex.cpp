@@ -24,9 +24,12 @@ class Translation {
   std::string run() {
     std::string out;
     while (at_ < regex_.size()) {
-      if (regex_[at_] == '\\') out += escape(false);
-      else if (regex_[at_] == '[') out += char_class();
-      else out += regex_[at_++];
+      if (regex_[at_] == '\\')
+        out += escape(false);
+      else if (regex_[at_] == '[')
+        out += char_class();
+      else
+        out += regex_[at_++];
     }
     return out;
   }
@@ -94,7 +97,9 @@ class Pcre2Pattern : public Pattern {
                               nullptr));
     if (!code_) {
       throw Error(Fault::model, "the tokenizer has a regex that is not valid")
-          .with("part", where_).with("regex", regex).with("reason", message_of(error));
+          .with("part", where_)
+          .with("regex", regex)
+          .with("reason", message_of(error));
     }
     pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);  // where there is no JIT, the interpreter runs
   }
@@ -114,7 +119,9 @@ class Pcre2Pattern : public Pattern {
       }
       if (n < 0) {
         throw Error(Fault::model, "a regex of the tokenizer needs too much work on this text")
-            .with("part", where_).with("regex", regex_).with("reason", message_of(n));
+            .with("part", where_)
+            .with("regex", regex_)
+            .with("reason", message_of(n));
       }
       const size_t* found = pcre2_get_ovector_pointer(scratch.data.get());
       const size_t begin = found[0], end = found[1];

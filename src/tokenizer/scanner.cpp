@@ -19,7 +19,9 @@ constexpr const char* qwen2_regex =
 constexpr const char* o200k_regex =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-bool is_newline(char c) { return c == '\r' || c == '\n'; }
+bool is_newline(char c) {
+  return c == '\r' || c == '\n';
+}
 
 /// A text with the questions that all scanners ask.
 class Scan {
@@ -43,13 +45,15 @@ class Scan {
 
   /// The end of the run of characters that are in one of `wanted`.
   size_t run_of(uint8_t wanted, size_t at) const {
-    for (size_t bytes; at < size() && (classes(at, bytes) & wanted); at += bytes) {}
+    for (size_t bytes; at < size() && (classes(at, bytes) & wanted); at += bytes) {
+    }
     return at;
   }
 
   /// The end of the run of characters that are in none of `unwanted`.
   size_t run_without(uint8_t unwanted, size_t at) const {
-    for (size_t bytes; at < size() && !(classes(at, bytes) & unwanted); at += bytes) {}
+    for (size_t bytes; at < size() && !(classes(at, bytes) & unwanted); at += bytes) {
+    }
     return at;
   }
 
@@ -97,9 +101,9 @@ struct Gpt2 {
     const size_t word = at + (scan.byte(at) == ' ' && at + 1 < scan.size());
     size_t bytes;
     const uint8_t first = scan.classes(word, bytes);
-    if (first & letter) return scan.run_of(letter, word);                              //  ?\p{L}+
-    if (first & number) return scan.run_of(number, word);                              //  ?\p{N}+
-    if (!(first & space)) return scan.run_without(space | letter | number, word);      //  ?[^\s\p{L}\p{N}]+
+    if (first & letter) return scan.run_of(letter, word);                          //  ?\p{L}+
+    if (first & number) return scan.run_of(number, word);                          //  ?\p{N}+
+    if (!(first & space)) return scan.run_without(space | letter | number, word);  //  ?[^\s\p{L}\p{N}]+
     return scan.white_space(at, false);
   }
 };
@@ -115,7 +119,7 @@ struct Cl100k {
     if (first & number) return scan.numbers(at, digits);
     size_t after;
     if (!is_newline(scan.byte(at)) && at + bytes < scan.size() && (scan.classes(at + bytes, after) & letter))
-      return scan.run_of(letter, at + bytes);  // the same behind another character
+      return scan.run_of(letter, at + bytes);            // the same behind another character
     const size_t symbols = at + (scan.byte(at) == ' ');  //  ?[^\s\p{L}\p{N}]+[\r\n]*
     size_t end = scan.run_without(space | letter | number, symbols);
     if (end > symbols) {

@@ -1,5 +1,5 @@
-// tokenizer.model: text -> ids is the sentencepiece library's work; ids -> text is done here step by step, because the
-// library decodes only whole sequences (tests/tokenizer/sentencepiece_test.cpp compares the two).
+// tokenizer.model: text -> ids is the sentencepiece library's work; ids -> text is done here step by step, because
+// the library decodes only whole sequences (tests/tokenizer/sentencepiece_test.cpp compares the two).
 #include <sentencepiece_processor.h>
 
 #include "base/utf8.h"
@@ -19,8 +19,8 @@ struct Settings {
   bool denormalizes = false;
 };
 
-/// Reads fields of a protocol buffer: a varint key (number << 3 | type), then a varint, 8 or 4 bytes, or a length and
-/// bytes. Stops quietly where the bytes make no sense; the library has then already refused the file.
+/// Reads fields of a protocol buffer: a varint key (number << 3 | type), then a varint, 8 or 4 bytes, or a length
+/// and bytes. Stops quietly where the bytes make no sense; the library has then already refused the file.
 class Fields {
  public:
   explicit Fields(std::string_view bytes) : bytes_(bytes) {}
@@ -30,11 +30,17 @@ class Fields {
     const uint64_t key = varint();
     number = key >> 3;
     switch (key & 7) {
-      case 0: value = varint(); return true;
-      case 1: return take(8);
-      case 2: return take(varint());
-      case 5: return take(4);
-      default: return false;
+      case 0:
+        value = varint();
+        return true;
+      case 1:
+        return take(8);
+      case 2:
+        return take(varint());
+      case 5:
+        return take(4);
+      default:
+        return false;
     }
   }
 
@@ -80,12 +86,14 @@ Settings settings_of(std::string_view model) {
 
 class SentencePiece : public Model {
  public:
-  explicit SentencePiece(std::shared_ptr<const SentencePieceProcessor> processor) : processor_(std::move(processor)) {}
+  explicit SentencePiece(std::shared_ptr<const SentencePieceProcessor> processor)
+      : processor_(std::move(processor)) {}
 
   void encode(std::string_view piece, std::vector<int32_t>& ids) const override {
     std::vector<int> found;
     const auto status = processor_->Encode({piece.data(), piece.size()}, &found);
-    if (!status.ok()) throw Error(Fault::input, "sentencepiece cannot encode the text").with("reason", status.ToString());
+    if (!status.ok())
+      throw Error(Fault::input, "sentencepiece cannot encode the text").with("reason", status.ToString());
     ids.insert(ids.end(), found.begin(), found.end());
   }
 
@@ -105,8 +113,10 @@ class SentencePieceStep : public DecodeStep {
     if (blank_taken_ || has_text_) at_start_ = false;
     blank_taken_ = false;
     if (processor_->IsControl(id)) return;
-    if (processor_->IsUnknown(id)) return emit(token == processor_->IdToPiece(id) ? settings_.unknown_surface : token);
-    if (at_start_ && (settings_.add_dummy_prefix || settings_.remove_extra_whitespaces) && token.starts_with(blank)) {
+    if (processor_->IsUnknown(id))
+      return emit(token == processor_->IdToPiece(id) ? settings_.unknown_surface : token);
+    if (at_start_ && (settings_.add_dummy_prefix || settings_.remove_extra_whitespaces) &&
+        token.starts_with(blank)) {
       token.remove_prefix(blank.size());
       blank_taken_ = !settings_.remove_extra_whitespaces;  // else the next ones go too
     }
@@ -146,8 +156,10 @@ class SentencePieceStep : public DecodeStep {
     std::string text;
     for (size_t at = 0; at < size;) {
       const CodePoint c = decode_utf8(std::string_view(bytes_).substr(0, size), at);
-      if (c.valid) text.append(bytes_, at, c.size);
-      else append_utf8(text, 0xfffd);
+      if (c.valid)
+        text.append(bytes_, at, c.size);
+      else
+        append_utf8(text, 0xfffd);
       at += c.valid ? c.size : 1;
     }
     bytes_.erase(0, size);
@@ -189,7 +201,8 @@ void load_sentencepiece(const std::string& model, Tokenizer::Parts& parts) {
   for (int id = 0; id < processor->GetPieceSize(); ++id) {
     const std::string& piece = processor->IdToPiece(id);
     parts.vocabulary.insert(piece, id);
-    if (processor->IsControl(id)) parts.added.add({.content = piece, .id = id, .special = true, .searched = false});
+    if (processor->IsControl(id))
+      parts.added.add({.content = piece, .id = id, .special = true, .searched = false});
   }
   parts.vocabulary.build_reverse();
   parts.model = std::make_unique<SentencePiece>(processor);

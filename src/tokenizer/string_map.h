@@ -23,14 +23,19 @@ inline uint64_t hash_bytes(const char* bytes, size_t size) {
   }
   const size_t rest = size_t(end - bytes);
   uint64_t tail = 0;
-  if (rest == 8) tail = load(bytes, 8);
-  else if (rest >= 4) tail = load(bytes, 4) | load(end - 4, 4) << 32;
-  else if (rest > 0) tail = uint64_t(uint8_t(bytes[0])) | uint64_t(uint8_t(bytes[rest / 2])) << 8 | uint64_t(uint8_t(end[-1])) << 16;
+  if (rest == 8)
+    tail = load(bytes, 8);
+  else if (rest >= 4)
+    tail = load(bytes, 4) | load(end - 4, 4) << 32;
+  else if (rest > 0)
+    tail =
+        uint64_t(uint8_t(bytes[0])) | uint64_t(uint8_t(bytes[rest / 2])) << 8 | uint64_t(uint8_t(end[-1])) << 16;
   hash = (hash ^ tail) * mix;
   return hash ^ hash >> 32;
 }
 
-/// Strings -> ids: one arena of bytes, one open-addressed table, no allocation per entry (a vocabulary has 200,000).
+/// Strings -> ids: one arena of bytes, one open-addressed table, no allocation per entry (a vocabulary has
+/// 200,000).
 class StringMap {
  public:
   StringMap() { rehash(16); }
@@ -58,8 +63,8 @@ class StringMap {
   /// The id, or -1.
   int32_t find(std::string_view text) const { return find(text, hash_bytes(text.data(), text.size())); }
 
-  /// The same in three steps, for many strings at once: the table is larger than the caches, and asking for all places
-  /// before looking at the first saves most of the waiting.
+  /// The same in three steps, for many strings at once: the table is larger than the caches, and asking for all
+  /// places before looking at the first saves most of the waiting.
   int32_t find(std::string_view text, uint64_t hash) const { return slots_[probe(text, hash)].id; }
   void prefetch_slot(uint64_t hash) const { __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]); }
   void prefetch_text(uint64_t hash) const {

@@ -23,7 +23,9 @@ std::string read_limited(const std::filesystem::path& file) {
   std::string text = read_file(file);
   if (text.size() > max_file_bytes) {
     throw Error(Fault::model, "the file is too large for a tokenizer")
-        .with("file", file.string()).with("bytes", text.size()).with("limit", max_file_bytes);
+        .with("file", file.string())
+        .with("bytes", text.size())
+        .with("limit", max_file_bytes);
   }
   return text;
 }
@@ -46,14 +48,17 @@ void add_from_decoder(const ConfigNode& node, Tokenizer::Parts& parts) {
 // The token under "bos_token" and the like, as a string or as an object with "content", is special.
 void mark_special(const ConfigNode& node, Tokenizer::Parts& parts) {
   std::string content;
-  if (node.value().is_string()) content = node.value().get<std::string>();
-  else if (node.value().is_object() && node.has("content")) content = node.string("content");
+  if (node.value().is_string())
+    content = node.value().get<std::string>();
+  else if (node.value().is_object() && node.has("content"))
+    content = node.string("content");
   if (content.empty() || parts.added.make_special(content)) return;
   const int32_t id = parts.vocabulary.find(content);
   if (id >= 0) parts.added.add({.content = content, .id = id, .special = true});
 }
 
-// A tokenizer.model does not say whether BOS and EOS are added; tokenizer_config.json does. BOS is unless it says no.
+// A tokenizer.model does not say whether BOS and EOS are added; tokenizer_config.json does. BOS is unless it says
+// no.
 void set_bos_eos(const std::filesystem::path& file, Tokenizer::Parts& parts) {
   if (!std::filesystem::exists(file)) return;
   const Json config = read_json(file);
@@ -75,7 +80,8 @@ void add_from_config(const std::filesystem::path& file, Tokenizer::Parts& parts)
   const ConfigNode node(config, file.filename().string());
   try {
     if (node.has("added_tokens_decoder")) add_from_decoder(node.child("added_tokens_decoder"), parts);
-    for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"})
+    for (const char* key :
+         {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"})
       if (node.has(key)) mark_special(node.child(key), parts);
     const char* more = "additional_special_tokens";
     if (node.has(more) && node.child(more).value().is_array())
@@ -96,12 +102,15 @@ std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& fo
   const std::filesystem::path file = folder / (has_json ? "tokenizer.json" : "tokenizer.model");
   if (!has_json && !std::filesystem::exists(file)) {
     throw Error(Fault::model, "the model folder has no tokenizer")
-        .with("folder", folder.string()).with("expected", "tokenizer.json or tokenizer.model");
+        .with("folder", folder.string())
+        .with("expected", "tokenizer.json or tokenizer.model");
   }
   try {
     const std::string text = read_limited(file);
-    if (has_json) load_tokenizer_json(text, *parts);
-    else load_sentencepiece(text, *parts);
+    if (has_json)
+      load_tokenizer_json(text, *parts);
+    else
+      load_sentencepiece(text, *parts);
   } catch (const Error& e) {
     if (e.fault() == Fault::io) throw;
     throw as_model_error(e, file.string());
@@ -155,7 +164,8 @@ TokenIds Tokenizer::encode(std::string_view text, EncodeOptions options) const {
 std::vector<TokenIds> Tokenizer::encode_batch(std::span<const std::string> texts, ThreadPool& threads,
                                               EncodeOptions options) const {
   std::vector<TokenIds> batch(texts.size());
-  threads.for_each(int64_t(texts.size()), [&](int64_t i) { batch[size_t(i)] = encode(texts[size_t(i)], options); });
+  threads.for_each(int64_t(texts.size()),
+                   [&](int64_t i) { batch[size_t(i)] = encode(texts[size_t(i)], options); });
   return batch;
 }
 
@@ -186,10 +196,14 @@ bool Tokenizer::is_special(int32_t id) const {
   return token != nullptr && token->special;
 }
 
-int32_t Tokenizer::vocab_size() const { return std::max(parts_->vocabulary.id_limit(), parts_->added.id_limit()); }
+int32_t Tokenizer::vocab_size() const {
+  return std::max(parts_->vocabulary.id_limit(), parts_->added.id_limit());
+}
 
 Detokenizer::Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special)
-    : tokenizer_(std::move(tokenizer)), skip_special_(skip_special), stream_(tokenizer_->parts_->decoder->start()) {}
+    : tokenizer_(std::move(tokenizer)),
+      skip_special_(skip_special),
+      stream_(tokenizer_->parts_->decoder->start()) {}
 Detokenizer::Detokenizer(Detokenizer&&) noexcept = default;
 Detokenizer& Detokenizer::operator=(Detokenizer&&) noexcept = default;
 Detokenizer::~Detokenizer() = default;

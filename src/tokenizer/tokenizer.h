@@ -16,15 +16,16 @@ namespace chorus::tokenizer {
 using TokenIds = std::vector<int32_t>;
 
 struct EncodeOptions {
-  bool parse_special = true;        ///< special tokens written in the text become their ids; false: they are plain text
+  bool parse_special = true;  ///< special tokens written in the text become their ids; false: they are plain text
   bool add_special_tokens = false;  ///< what the post-processor adds: BOS, EOS
 };
 
-/// Text -> token ids -> text, as the files of a model folder say. Immutable after load, safe to use from any thread.
+/// Text -> token ids -> text, as the files of a model folder say. Immutable after load, safe to use from any
+/// thread.
 class Tokenizer {
  public:
-  /// Reads tokenizer.json, else tokenizer.model; added tokens that the first lacks come from tokenizer_config.json.
-  /// Throws Fault::model naming the file and the part that is broken or unsupported.
+  /// Reads tokenizer.json, else tokenizer.model; added tokens that the first lacks come from
+  /// tokenizer_config.json. Throws Fault::model naming the file and the part that is broken or unsupported.
   static std::shared_ptr<const Tokenizer> load(const std::filesystem::path& folder);
   /// The same from the text of a tokenizer.json alone.
   static std::shared_ptr<const Tokenizer> from_json(std::string_view tokenizer_json, std::string_view source);

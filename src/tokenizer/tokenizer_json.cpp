@@ -48,11 +48,16 @@ void load_model(const Sections& sections, bool bytes, Tokenizer::Parts& parts) {
   const std::string type = model_type(node, sections);
   if (sections["vocab"].empty()) node.child("vocab");  // says that it is missing
   const ModelSource source{node, sections["vocab"], sections["merges"], bytes};
-  if (type == "BPE") parts.model = load_bpe(source, parts.vocabulary);
-  else if (type == "Unigram") parts.model = load_unigram(source, parts.vocabulary);
-  else if (type == "WordPiece") parts.model = load_word_piece(source, parts.vocabulary);
-  else if (type == "WordLevel") parts.model = load_word_level(source, parts.vocabulary);
-  else throw node.unsupported("model \"" + type + "\"");
+  if (type == "BPE")
+    parts.model = load_bpe(source, parts.vocabulary);
+  else if (type == "Unigram")
+    parts.model = load_unigram(source, parts.vocabulary);
+  else if (type == "WordPiece")
+    parts.model = load_word_piece(source, parts.vocabulary);
+  else if (type == "WordLevel")
+    parts.model = load_word_level(source, parts.vocabulary);
+  else
+    throw node.unsupported("model \"" + type + "\"");
 }
 
 void load_added_tokens(const Json& json, Tokenizer::Parts& parts) {
@@ -78,8 +83,10 @@ void load_tokenizer_json(std::string_view json, Tokenizer::Parts& parts) {
   reader.object([&](std::string_view key) {
     const std::string name(key);
     has_model |= name == "model";
-    if (name == "model") model = sections_of(reader);
-    else sections.set(name, reader.skip());
+    if (name == "model")
+      model = sections_of(reader);
+    else
+      sections.set(name, reader.skip());
   });
   reader.end();
   const Json normalizer = parse_section(sections["normalizer"], "normalizer");

@@ -58,7 +58,7 @@ bool is_numeric(char32_t c);      ///< Nd, Nl, No
 bool is_punctuation(char32_t c);  ///< P, and ASCII's symbols
 bool is_mark(char32_t c);         ///< Mn, Mc, Me
 bool is_nonspacing_mark(char32_t c);
-bool is_other(char32_t c);        ///< Cc, Cf, Cs, Co
-bool is_word(char32_t c);         ///< \w of Unicode's regular expressions (UTS 18)
+bool is_other(char32_t c);  ///< Cc, Cf, Cs, Co
+bool is_word(char32_t c);   ///< \w of Unicode's regular expressions (UTS 18)
 
 }  // namespace chorus::tokenizer

@@ -15,7 +15,10 @@ constexpr double unknown_penalty = 10;
 class Unigram : public Model {
  public:
   Unigram(const Vocabulary& vocabulary, std::vector<double> scores, int32_t unknown_id, bool byte_fallback)
-      : vocabulary_(vocabulary), scores_(std::move(scores)), unknown_id_(unknown_id), byte_fallback_(byte_fallback),
+      : vocabulary_(vocabulary),
+        scores_(std::move(scores)),
+        unknown_id_(unknown_id),
+        byte_fallback_(byte_fallback),
         fallback_ids_(byte_fallback_ids(vocabulary)) {
     double lowest = 0;
     for (size_t i = 0; i < scores_.size(); ++i) lowest = i == 0 ? scores_[i] : std::min(lowest, scores_[i]);
@@ -50,7 +53,8 @@ class Unigram : public Model {
       const double so_far = best[start].score;
       bool has_single = false;
       const auto offer = [&](size_t end, double score, int32_t id) {
-        if (best[end].start == size_t(-1) || so_far + score > best[end].score) best[end] = {so_far + score, start, id};
+        if (best[end].start == size_t(-1) || so_far + score > best[end].score)
+          best[end] = {so_far + score, start, id};
       };
       uint32_t node = 0;
       for (size_t end = start; end < piece.size();) {
@@ -73,7 +77,8 @@ class Unigram : public Model {
     const int32_t id = vocabulary_.find(token);
     if (id >= 0) return ids.push_back(id);
     const auto fallback_of = [&](char byte) { return fallback_ids_[static_cast<unsigned char>(byte)]; };
-    if (byte_fallback_ && std::all_of(token.begin(), token.end(), [&](char byte) { return fallback_of(byte) >= 0; })) {
+    if (byte_fallback_ &&
+        std::all_of(token.begin(), token.end(), [&](char byte) { return fallback_of(byte) >= 0; })) {
       for (size_t i = token.size(); i > 0; --i) ids.push_back(fallback_of(token[i - 1]));
     } else {
       ids.push_back(unknown_id_);
@@ -93,7 +98,7 @@ class Unigram : public Model {
   }
 
   struct Edge {
-    uint64_t key;    // node << 8 | byte, plus 1; 0 = free
+    uint64_t key;  // node << 8 | byte, plus 1; 0 = free
     uint32_t child;
   };
 
@@ -103,7 +108,9 @@ class Unigram : public Model {
       if (edges_[at].key == key || edges_[at].key == 0) return at;
   }
 
-  uint32_t child(uint32_t node, unsigned char byte) const { return edges_[probe((uint64_t(node) << 8 | byte) + 1)].child; }
+  uint32_t child(uint32_t node, unsigned char byte) const {
+    return edges_[probe((uint64_t(node) << 8 | byte) + 1)].child;
+  }
 
   uint32_t child_or_new(uint32_t node, unsigned char byte) {
     if (2 * id_at_.size() > edges_.size()) {
@@ -141,8 +148,10 @@ std::unique_ptr<Model> load_unigram(const ModelSource& source, Vocabulary& vocab
     if (scores.size() > size_t(max_token_id)) reader.fail("at most " + std::to_string(max_token_id) + " tokens");
     int parts = 0;
     reader.array([&] {
-      if (parts == 0) vocabulary.insert(reader.string(buffer), int32_t(scores.size()));
-      else if (parts == 1) scores.push_back(reader.number());
+      if (parts == 0)
+        vocabulary.insert(reader.string(buffer), int32_t(scores.size()));
+      else if (parts == 1)
+        scores.push_back(reader.number());
       ++parts;
       if (parts > 2) reader.fail("[token, score]");
     });
@@ -153,7 +162,8 @@ std::unique_ptr<Model> load_unigram(const ModelSource& source, Vocabulary& vocab
   const ConfigNode& node = source.options;
   const int32_t unknown_id = node.has("unk_id") ? node.integer("unk_id") : -1;
   if (unknown_id >= int32_t(scores.size())) throw node.child("unk_id").invalid("an id of the vocabulary");
-  return std::make_unique<Unigram>(vocabulary, std::move(scores), unknown_id, node.boolean_or("byte_fallback", false));
+  return std::make_unique<Unigram>(vocabulary, std::move(scores), unknown_id,
+                                   node.boolean_or("byte_fallback", false));
 }
 
 }  // namespace chorus::tokenizer

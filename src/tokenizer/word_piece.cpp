@@ -15,7 +15,8 @@ class WordPiece : public Model {
         max_characters_(size_t(options.integer_or("max_input_chars_per_word", 100))) {
     if (unknown_id_ < 0) {
       throw Error(Fault::model, "a token that the tokenizer needs is not in its vocabulary")
-          .with("part", "model.unk_token").with("token", options.string_or("unk_token", "[UNK]"));
+          .with("part", "model.unk_token")
+          .with("token", options.string_or("unk_token", "[UNK]"));
     }
   }
 

@@ -13,7 +13,11 @@ namespace {
 std::string json_with(std::string_view field, std::string_view value) {
   std::string out = "{";
   for (const auto& [name, text] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
-           {"added_tokens", "[]"}, {"normalizer", "null"}, {"pre_tokenizer", "null"}, {"post_processor", "null"}, {"decoder", "null"},
+           {"added_tokens", "[]"},
+           {"normalizer", "null"},
+           {"pre_tokenizer", "null"},
+           {"post_processor", "null"},
+           {"decoder", "null"},
            {"model", R"({"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]})"}}) {
     if (out.size() > 1) out += ',';
     out += '"';
@@ -50,9 +54,12 @@ TEST(BadJson, OneClearErrorThatNamesThePart) {
       {"id is negative", "model", R"({"type":"BPE","vocab":{"a":-1},"merges":[]})", "whole number from 0"},
       {"id is a fraction", "model", R"({"type":"BPE","vocab":{"a":1.5},"merges":[]})", "whole number from 0"},
       {"id is huge", "model", R"({"type":"BPE","vocab":{"a":4000000000},"merges":[]})", "whole number from 0"},
-      {"id has too many digits", "model", R"({"type":"BPE","vocab":{"a":99999999999999999999999},"merges":[]})", "whole number from 0"},
-      {"merge of an unknown token", "model", R"({"type":"BPE","vocab":{"a":0},"merges":["a c"]})", "model.merges[0]"},
-      {"merge to an unknown token", "model", R"({"type":"BPE","vocab":{"a":0,"b":1},"merges":[["a","b"]]})", "token: ab"},
+      {"id has too many digits", "model", R"({"type":"BPE","vocab":{"a":99999999999999999999999},"merges":[]})",
+       "whole number from 0"},
+      {"merge of an unknown token", "model", R"({"type":"BPE","vocab":{"a":0},"merges":["a c"]})",
+       "model.merges[0]"},
+      {"merge to an unknown token", "model", R"({"type":"BPE","vocab":{"a":0,"b":1},"merges":[["a","b"]]})",
+       "token: ab"},
       {"merge of three", "model", R"({"type":"BPE","vocab":{"a":0},"merges":[["a","a","a"]]})", "not two tokens"},
       {"merge of one", "model", R"({"type":"BPE","vocab":{"a":0},"merges":["a"]})", "not two tokens"},
       {"merge is a number", "model", R"({"type":"BPE","vocab":{"a":0},"merges":[1]})", "expected: a string"},
@@ -65,24 +72,39 @@ TEST(BadJson, OneClearErrorThatNamesThePart) {
       {"vocab is cut off", "model", R"({"type":"BPE","vocab":{"a":0)", "JSON"},
       {"string is not UTF-8", "model", "{\"type\":\"BPE\",\"vocab\":{\"\xff\":0},\"merges\":[]}", "UTF-8"},
       {"lone surrogate", "model", R"({"type":"BPE","vocab":{"\ud800":0},"merges":[]})", "surrogate"},
-      {"unsupported normalizer", "normalizer", R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Magic"}]})", "part: normalizer.normalizers[1]"},
+      {"unsupported normalizer", "normalizer",
+       R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Magic"}]})",
+       "part: normalizer.normalizers[1]"},
       {"normalizer without type", "normalizer", "{}", "field: type"},
       {"normalizer is a list", "normalizer", "[]", "expected: an object"},
       {"charsmap is not base64", "normalizer", R"({"type":"Precompiled","precompiled_charsmap":"*"})", "base64"},
-      {"charsmap is too short", "normalizer", R"({"type":"Precompiled","precompiled_charsmap":"/////w=="})", "trie lies within"},
-      {"unsupported pre-tokenizer", "pre_tokenizer", R"({"type":"UnicodeScripts"})", "pre-tokenizer \"UnicodeScripts\""},
-      {"unsupported behavior", "pre_tokenizer", R"({"type":"Split","pattern":{"String":"a"},"behavior":"Explode"})", "behavior \"Explode\""},
-      {"invalid regex", "pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"(a"},"behavior":"Isolated"})", "regex: (a"},
-      {"pattern of no kind", "pre_tokenizer", R"({"type":"Split","pattern":{"Glob":"*"},"behavior":"Isolated"})", "pre_tokenizer.pattern"},
+      {"charsmap is too short", "normalizer", R"({"type":"Precompiled","precompiled_charsmap":"/////w=="})",
+       "trie lies within"},
+      {"unsupported pre-tokenizer", "pre_tokenizer", R"({"type":"UnicodeScripts"})",
+       "pre-tokenizer \"UnicodeScripts\""},
+      {"unsupported behavior", "pre_tokenizer",
+       R"({"type":"Split","pattern":{"String":"a"},"behavior":"Explode"})", "behavior \"Explode\""},
+      {"invalid regex", "pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"(a"},"behavior":"Isolated"})",
+       "regex: (a"},
+      {"pattern of no kind", "pre_tokenizer", R"({"type":"Split","pattern":{"Glob":"*"},"behavior":"Isolated"})",
+       "pre_tokenizer.pattern"},
       {"flag is a number", "pre_tokenizer", R"({"type":"ByteLevel","use_regex":1})", "expected: true or false"},
-      {"replacement of two characters", "pre_tokenizer", R"({"type":"Metaspace","replacement":"ab"})", "expected: one character"},
-      {"unsupported scheme", "pre_tokenizer", R"({"type":"Metaspace","replacement":"a","prepend_scheme":"last"})", "prepend_scheme"},
+      {"replacement of two characters", "pre_tokenizer", R"({"type":"Metaspace","replacement":"ab"})",
+       "expected: one character"},
+      {"unsupported scheme", "pre_tokenizer", R"({"type":"Metaspace","replacement":"a","prepend_scheme":"last"})",
+       "prepend_scheme"},
       {"unsupported decoder", "decoder", R"({"type":"CTC"})", "decoder \"CTC\""},
-      {"decoder behind a fuse", "decoder", R"({"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"ByteFallback"}]})", "behind one that joins"},
+      {"decoder behind a fuse", "decoder",
+       R"({"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"ByteFallback"}]})", "behind one that joins"},
       {"unsupported post-processor", "post_processor", R"({"type":"Party"})", "post-processor \"Party\""},
-      {"special token without ids", "post_processor", R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}],"special_tokens":{}})", "field: <s>"},
-      {"special id is huge", "post_processor", R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"s"}},{"Sequence":{"id":"A"}}],"special_tokens":{"s":{"ids":[4000000000]}}})", "token id of at most"},
-      {"template without the text", "post_processor", R"({"type":"TemplateProcessing","single":[],"special_tokens":{}})", "the sequence A, once"},
+      {"special token without ids", "post_processor",
+       R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}],"special_tokens":{}})",
+       "field: <s>"},
+      {"special id is huge", "post_processor",
+       R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"s"}},{"Sequence":{"id":"A"}}],"special_tokens":{"s":{"ids":[4000000000]}}})",
+       "token id of at most"},
+      {"template without the text", "post_processor",
+       R"({"type":"TemplateProcessing","single":[],"special_tokens":{}})", "the sequence A, once"},
       {"added tokens are no list", "added_tokens", "{}", "expected: an array"},
       {"added token without content", "added_tokens", R"([{"id":5}])", "field: content"},
       {"added id is huge", "added_tokens", R"([{"id":2000000000,"content":"x"}])", "added_tokens[0].id"},
@@ -90,7 +112,8 @@ TEST(BadJson, OneClearErrorThatNamesThePart) {
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.why);
-    EXPECT_NE(error_of(json_with(c.field, c.value)).find(c.expected), std::string::npos) << error_of(json_with(c.field, c.value));
+    EXPECT_NE(error_of(json_with(c.field, c.value)).find(c.expected), std::string::npos)
+        << error_of(json_with(c.field, c.value));
   }
   EXPECT_EQ(error_of(json_with("", "")), "no error");
   EXPECT_NE(error_of("").find("ends too early"), std::string::npos);
@@ -101,8 +124,10 @@ TEST(BadJson, OneClearErrorThatNamesThePart) {
 }
 
 TEST(BadJson, EveryCutIsAnErrorAndNoCrash) {
-  const std::string whole = json_with("decoder", R"({"type":"Sequence","decoders":[{"type":"Strip","content":" ","start":1,"stop":0}]})");
-  for (size_t size = 0; size < whole.size(); ++size) EXPECT_NE(error_of(whole.substr(0, size)), "no error") << size;
+  const std::string whole = json_with(
+      "decoder", R"({"type":"Sequence","decoders":[{"type":"Strip","content":" ","start":1,"stop":0}]})");
+  for (size_t size = 0; size < whole.size(); ++size)
+    EXPECT_NE(error_of(whole.substr(0, size)), "no error") << size;
 }
 
 // Odd but harmless files load and work as Hugging Face has it.
@@ -113,20 +138,40 @@ TEST(OddJson, LoadsAndEncodes) {
     const char* text;
     TokenIds ids;
   } cases[] = {
-      {"merge that gives back a part", R"({"type":"BPE","vocab":{"a":0,"":1},"merges":[["a",""],["","a"]]})", "aaa", {0, 0, 0}},
+      {"merge that gives back a part",
+       R"({"type":"BPE","vocab":{"a":0,"":1},"merges":[["a",""],["","a"]]})",
+       "aaa",
+       {0, 0, 0}},
       {"empty vocabulary", R"({"type":"BPE","vocab":{},"merges":[]})", "abc", {}},
       {"the same merge twice: the later rank counts",
-       R"({"type":"BPE","vocab":{"a":0,"b":1,"c":2,"ab":3,"bc":4},"merges":["a b","b c","a b"]})", "abc", {0, 4}},
+       R"({"type":"BPE","vocab":{"a":0,"b":1,"c":2,"ab":3,"bc":4},"merges":["a b","b c","a b"]})",
+       "abc",
+       {0, 4}},
       {"model type left out", R"({"vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]})", "ab", {2}},
       {"merges before vocab", R"({"merges":["a b"],"vocab":{"a":0,"b":1,"ab":2},"type":"BPE"})", "ab", {2}},
       {"escaped keys", R"({"type":"BPE","vocab":{"\u0061":0,"\ud83d\ude00":1},"merges":[]})", "a😀", {0, 1}},
-      {"unknown characters, fused", R"({"type":"BPE","unk_token":"u","fuse_unk":true,"vocab":{"u":0,"a":1},"merges":[]})", "xxaxx", {0, 1, 0}},
-      {"unknown characters, one by one", R"({"type":"BPE","unk_token":"u","vocab":{"u":0,"a":1},"merges":[]})", "xxax", {0, 0, 1, 0}},
-      {"prefix and suffix", R"({"type":"BPE","continuing_subword_prefix":"##","end_of_word_suffix":"$","vocab":{"a":0,"##b$":1,"ab$":2},"merges":["a ##b$"]})", "ab", {2}},
+      {"unknown characters, fused",
+       R"({"type":"BPE","unk_token":"u","fuse_unk":true,"vocab":{"u":0,"a":1},"merges":[]})",
+       "xxaxx",
+       {0, 1, 0}},
+      {"unknown characters, one by one",
+       R"({"type":"BPE","unk_token":"u","vocab":{"u":0,"a":1},"merges":[]})",
+       "xxax",
+       {0, 0, 1, 0}},
+      {"prefix and suffix",
+       R"({"type":"BPE","continuing_subword_prefix":"##","end_of_word_suffix":"$","vocab":{"a":0,"##b$":1,"ab$":2},"merges":["a ##b$"]})",
+       "ab",
+       {2}},
       {"WordPiece", R"({"type":"WordPiece","unk_token":"u","vocab":{"u":0,"he":1,"##llo":2}})", "hello", {1, 2}},
-      {"WordPiece, unknown part", R"({"type":"WordPiece","unk_token":"u","vocab":{"u":0,"he":1,"##llo":2}})", "helly", {0}},
+      {"WordPiece, unknown part",
+       R"({"type":"WordPiece","unk_token":"u","vocab":{"u":0,"he":1,"##llo":2}})",
+       "helly",
+       {0}},
       {"WordLevel", R"({"type":"WordLevel","unk_token":"u","vocab":{"u":0,"hello":1}})", "hello", {1}},
-      {"Unigram takes the best sum", R"({"type":"Unigram","unk_id":0,"vocab":[["u",0],["a",-1],["b",-1],["ab",-3]]})", "ab", {1, 2}},
+      {"Unigram takes the best sum",
+       R"({"type":"Unigram","unk_id":0,"vocab":[["u",0],["a",-1],["b",-1],["ab",-3]]})",
+       "ab",
+       {1, 2}},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.why);
@@ -159,8 +204,9 @@ TEST(Load, TokensThatOnlyTheConfigKnows) {
   EXPECT_TRUE(tokenizer->is_special(1));
   EXPECT_EQ(tokenizer->vocab_size(), 8);
 
-  for (const char* broken : {R"({"added_tokens_decoder":{"x":{"content":"y"}}})", R"({"added_tokens_decoder":[1]})",
-                             R"({"added_tokens_decoder":{"99999999":{"content":"y"}}})", "[", "7"}) {
+  for (const char* broken :
+       {R"({"added_tokens_decoder":{"x":{"content":"y"}}})", R"({"added_tokens_decoder":[1]})",
+        R"({"added_tokens_decoder":{"99999999":{"content":"y"}}})", "[", "7"}) {
     std::ofstream(folder / "tokenizer_config.json") << broken;
     try {
       Tokenizer::load(folder);

@@ -1,22 +1,21 @@
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "tokenizer/detokenizer.h"
 #include "tokenizer/goldens.h"
 
 namespace chorus::tokenizer {
 namespace {
 
-std::string streamed(const std::shared_ptr<const Tokenizer>& tokenizer, const TokenIds& ids, bool skip_special = false) {
+std::string streamed(const std::shared_ptr<const Tokenizer>& tokenizer, const TokenIds& ids,
+                     bool skip_special = false) {
   Detokenizer detokenizer(tokenizer, skip_special);
   std::string text;
   for (const int32_t id : ids) text += detokenizer.add(id);
   return text + detokenizer.finish();
 }
 
-// The ids_plain of gemma_like and phi3_like came from a tokenizer that had lost its five special words and so numbered
-// the words behind them five too high (4008 for "\n\n", which is "▁▁"): put right here.
+// The ids_plain of gemma_like and phi3_like came from a tokenizer that had lost its five special words and so
+// numbered the words behind them five too high (4008 for "\n\n", which is "▁▁"): put right here.
 TokenIds expected_plain(const std::filesystem::path& folder, const Json& row) {
   TokenIds ids = row.value("ids_plain", row["ids"]);
   const auto name = folder.filename();
@@ -33,12 +32,14 @@ TEST(Goldens, EncodeAndDecodeAsHuggingFaceDoes) {
     SCOPED_TRACE(folder.filename().string());
     const auto tokenizer = golden_tokenizer(folder);
     for (const Json& row : json_lines(folder / "cases.jsonl")) {
-      SCOPED_TRACE(row["i"].dump() + " " + row["group"].get<std::string>() + ": " + to_json_line(row["text"]).substr(0, 200));
+      SCOPED_TRACE(row["i"].dump() + " " + row["group"].get<std::string>() + ": " +
+                   to_json_line(row["text"]).substr(0, 200));
       const std::string text = row["text"];
       const TokenIds ids = row["ids"];
       const std::string decoded = row["decoded"];
       EXPECT_EQ(tokenizer->encode(text), ids);
-      EXPECT_EQ(tokenizer->encode(text, {.add_special_tokens = true}), TokenIds(row.value("ids_add_special", row["ids"])));
+      EXPECT_EQ(tokenizer->encode(text, {.add_special_tokens = true}),
+                TokenIds(row.value("ids_add_special", row["ids"])));
       EXPECT_EQ(tokenizer->encode(text, {.parse_special = false}), expected_plain(folder, row));
       EXPECT_EQ(tokenizer->decode(ids), decoded);
       EXPECT_EQ(tokenizer->decode(ids, true), row.value("decoded_skip_special", decoded));
@@ -48,18 +49,32 @@ TEST(Goldens, EncodeAndDecodeAsHuggingFaceDoes) {
   }
 }
 
-// mlx-lm's pieces differ from ours where it trims, so its whole text is compared where that is the decoded text, and its
-// pieces where ours come no later.
+// Where mlx-lm's text is the decoded text, our pieces come no later than its own. Not so with byte fallback: there
+// one more byte can turn a whole run of them into U+FFFD, so a run is held back until it ends, and mlx-lm is wrong
+// at times.
 TEST(Goldens, StreamsTheDecodedText) {
   SKIP_WITHOUT_GOLDENS();
   for (const auto& folder : golden_folders("streaming.jsonl")) {
     SCOPED_TRACE(folder.filename().string());
     const auto tokenizer = golden_tokenizer(folder);
+    bool byte_fallback = false;
+    for (const char* like : {"gemma", "llama2", "mistral", "phi3", "unigram_bytefallback"})
+      byte_fallback |= folder.filename().string().starts_with(like);
     for (const Json& row : json_lines(folder / "streaming.jsonl")) {
       SCOPED_TRACE(row["i"].dump() + " " + row["group"].get<std::string>());
       const TokenIds ids = row["ids"];
-      EXPECT_EQ(tokenizer->decode(ids), row["decode"].get<std::string>());
-      EXPECT_EQ(streamed(tokenizer, ids), row["decode"].get<std::string>());
+      const std::string decoded = row["decode"];
+      EXPECT_EQ(tokenizer->decode(ids), decoded);
+      EXPECT_EQ(streamed(tokenizer, ids), decoded);
+      const Json& theirs = row["auto"];
+      if (!theirs.contains("text") || theirs["text"] != decoded) continue;
+      Detokenizer detokenizer(tokenizer);
+      size_t our_bytes = 0, their_bytes = 0;
+      for (size_t i = 0; i < ids.size(); ++i) {
+        our_bytes += detokenizer.add(ids[i]).size();
+        their_bytes += theirs["segments"][i].get<std::string>().size();
+        EXPECT_TRUE(byte_fallback || our_bytes >= their_bytes) << "token " << i;
+      }
     }
   }
 }

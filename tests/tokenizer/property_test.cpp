@@ -14,9 +14,12 @@ TokenIds random_ids(std::mt19937& random, int32_t vocab_size) {
   TokenIds ids(random() % 30);
   for (int32_t& id : ids) {
     const auto kind = random() % 8;
-    if (kind == 0) id = int32_t(random());  // anything, also negative
-    else if (kind < 4) id = int32_t(random() % 300);  // bytes, special tokens
-    else id = int32_t(random() % uint32_t(vocab_size));
+    if (kind == 0)
+      id = int32_t(random());  // anything, also negative
+    else if (kind < 4)
+      id = int32_t(random() % 300);  // bytes, special tokens
+    else
+      id = int32_t(random() % uint32_t(vocab_size));
   }
   return ids;
 }
@@ -66,7 +69,8 @@ TEST(Tokenizer, EncodesAnyBytes) {
     const std::string name = entry.path().filename().string();
     SCOPED_TRACE(name);
     const auto tokenizer = golden_tokenizer(entry.path());
-    const bool lossless = name == "o200k_harmony" || name == "llama3_like" || name == "gpt2_like" || name == "smollm_like";
+    const bool lossless =
+        name == "o200k_harmony" || name == "llama3_like" || name == "gpt2_like" || name == "smollm_like";
     for (int round = 0; round < 300; ++round) {
       std::string text(random() % 200, '\0');
       for (char& c : text) c = char(random() % (round % 2 ? 256 : 128));
@@ -80,7 +84,9 @@ TEST(Tokenizer, EncodesAnyBytes) {
 
 TEST(Tokenizer, LongRunsTakeNoMoreThanLinearTime) {
   SKIP_WITHOUT_GOLDENS();
-  const char* const units[] = {"a", " ", "\n", "\xf0\x9f\x98\x80", "A", "ab", "'", "\xcc\x81", "\xe4\xbd\xa0", "<|", " a", "▁", "0", "\xff"};
+  const char* const units[] = {
+      "a", " ", "\n",  "\xf0\x9f\x98\x80", "A", "ab", "'", "\xcc\x81", "\xe4\xbd\xa0", "<|", " a",
+      "▁", "0", "\xff"};
   for (const auto& entry : std::filesystem::directory_iterator(goldens())) {
     if (!entry.is_directory()) continue;
     const auto tokenizer = golden_tokenizer(entry.path());
@@ -92,7 +98,8 @@ TEST(Tokenizer, LongRunsTakeNoMoreThanLinearTime) {
       const auto begin = std::chrono::steady_clock::now();
       tokenizer->encode(text);
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-      EXPECT_LT(seconds, 5.0) << entry.path().filename() << " " << testing::PrintToString(unit);  // quadratic: minutes
+      EXPECT_LT(seconds, 5.0) << entry.path().filename() << " "
+                              << testing::PrintToString(unit);  // quadratic: minutes
     }
   }
 }

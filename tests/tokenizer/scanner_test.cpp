@@ -27,9 +27,11 @@ const ConfigNode where(nothing, "test");
 
 // Characters of every class that the regexes tell apart, some of them many times.
 std::string random_text(std::mt19937& random, const Pattern& unassigned) {
-  static constexpr char32_t often[] = {'a', 'Z', 's', 't', 'r', 'e', 'l', 'L', '\'', '\'', ' ', ' ', '\n', '\r', '\t', '/', '.', '1',
-                                       0x17f, 0x1c5, 0x2b0, 0x301, 0x4e00, 0x660, 0xbd, 0xa0, 0x3000, 0x2028, 0x85, 0x180e,
-                                       0x200b, 0x1f600, 0x20ac, 0x903, 0x20dd, 0xfeff, 0xaa, 0x1d400, 0x1d41a, 0x10400};
+  static constexpr char32_t often[] = {'a',    'Z',   's',    't',    'r',   'e',     'l',     'L',
+                                       '\'',   '\'',  ' ',    ' ',    '\n',  '\r',    '\t',    '/',
+                                       '.',    '1',   0x17f,  0x1c5,  0x2b0, 0x301,   0x4e00,  0x660,
+                                       0xbd,   0xa0,  0x3000, 0x2028, 0x85,  0x180e,  0x200b,  0x1f600,
+                                       0x20ac, 0x903, 0x20dd, 0xfeff, 0xaa,  0x1d400, 0x1d41a, 0x10400};
   std::string text;
   for (size_t n = random() % 40; n > 0; --n) {
     char32_t c = often[random() % std::size(often)];

@@ -25,7 +25,8 @@ TEST(SentencePiece, EncodesAndDecodesAsTheLibraryDoes) {
       EXPECT_EQ(streamed + detokenizer.finish(), row["decoded"].get<std::string>());
       if (!row.contains("decoded_prefixes")) continue;
       for (size_t n = 1; n <= row["decoded_prefixes"].size(); ++n)
-        EXPECT_EQ(tokenizer->decode(std::span(ids).first(n)), row["decoded_prefixes"][n - 1].get<std::string>()) << n;
+        EXPECT_EQ(tokenizer->decode(std::span(ids).first(n)), row["decoded_prefixes"][n - 1].get<std::string>())
+            << n;
     }
   }
 }

@@ -11,7 +11,8 @@ using namespace chorus;
 
 static void use(const std::shared_ptr<const tokenizer::Tokenizer>& tokenizer, const std::string& text) {
   for (const bool special : {false, true}) {
-    const tokenizer::TokenIds ids = tokenizer->encode(text, {.parse_special = special, .add_special_tokens = special});
+    const tokenizer::TokenIds ids =
+        tokenizer->encode(text, {.parse_special = special, .add_special_tokens = special});
     const std::string decoded = tokenizer->decode(ids, special);
     tokenizer::Detokenizer detokenizer(tokenizer, special);
     std::string streamed;
@@ -33,7 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (e.fault() != Fault::model) std::abort();
     return 0;
   }
-  for (const char* text : {"", "Hello wörld's 123 <s> 日本語 \xf0\x9f\x98\x80\n\n  ab ab", "\xff\xfe a\xcc\x81 \xe2\x96\x81"}) {
+  for (const char* text :
+       {"", "Hello wörld's 123 <s> 日本語 \xf0\x9f\x98\x80\n\n  ab ab", "\xff\xfe a\xcc\x81 \xe2\x96\x81"}) {
     try {
       use(tokenizer, text);
     } catch (const Error&) {  // a regex that needs too much work, a character without a token
