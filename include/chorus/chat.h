@@ -7,13 +7,13 @@
 namespace chorus {
 
 /// One message of a conversation. What a chat template sees is an object: `role`, then `content`, then the members
-/// of `extra` in their order (tool_calls, thinking, name, tool_call_id, ...); a member of `extra` named like one of
-/// the first two replaces it.
+/// of `extra` in their order (tool_calls, thinking, name, tool_call_id, ...); a member of `extra` named like one
+/// of the first two replaces it.
 ///
 ///     Message{.role = "user", .content = "Hello"}
 struct Message {
   std::string role;
-  Json content = nullptr;        ///< a string, null, or a list of parts as multimodal templates take it
+  Json content = nullptr;       ///< a string, null, or a list of parts as multimodal templates take it
   Json extra = Json::object();  ///< an object
 };
 

@@ -20,7 +20,8 @@ namespace chorus::chat {
 /// The messages as the list of objects that templates take.
 Json to_json(std::span<const Message> messages);
 
-/// All that a model folder says about its chat templates, parsed once. Immutable: any number of threads may render.
+/// All that a model folder says about its chat templates, parsed once. Immutable: any number of threads may
+/// render.
 class ChatTemplates {
  public:
   /// chat_template.jinja wins over the "chat_template" of tokenizer_config.json (a string, or a list of named

@@ -1,0 +1,391 @@
+#include <algorithm>
+#include <array>
+
+#include "chat/evaluator.h"
+#include "chat/failure.h"
+#include "chat/filters.h"
+#include "chat/methods.h"
+#include "chat/operations.h"
+#include "chat/tests.h"
+
+namespace chorus::jinja {
+namespace {
+
+constexpr size_t few_arguments = 4;
+
+bool is_literal_or_name(const Expr& expr) {
+  return expr.kind == ExprKind::name || expr.kind == ExprKind::constant;
+}
+
+Value concat(Value a, const Value& b) {
+  if (a.is_string() && b.is_string() && !a.str().markup && !b.str().markup) return add(std::move(a), b);
+  std::string text = to_text(a);
+  append_text(text, b);
+  return make_string(std::move(text));
+}
+
+Value concat_markup(const Value& a, const Value& b) {
+  return make_string(std::string(escape(a).text()).append(escape(b).text()), true);
+}
+
+}  // namespace
+
+const Value& Evaluator::eval_name(const Name& name) {
+  const Value& value = variable(name.variable);
+  return value.is_missing() ? name.undefined : value;
+}
+
+const Value& Evaluator::eval(const Expr& expr, Value& scratch) {
+  switch (expr.kind) {
+    case ExprKind::constant:
+      return static_cast<const Constant&>(expr).value;
+    case ExprKind::name:
+      return eval_name(static_cast<const Name&>(expr));
+    default:
+      scratch = eval_compound(expr);
+      return scratch;
+  }
+}
+
+Value Evaluator::eval(const Expr& expr) {
+  switch (expr.kind) {
+    case ExprKind::constant:
+      return static_cast<const Constant&>(expr).value;
+    case ExprKind::name:
+      return eval_name(static_cast<const Name&>(expr));
+    default:
+      return eval_compound(expr);
+  }
+}
+
+bool Evaluator::test(const Expr& expr) {
+  switch (expr.kind) {
+    case ExprKind::logical_not: {
+      const DepthGuard guard;
+      return !test(*static_cast<const Unary&>(expr).operand);
+    }
+    case ExprKind::logical_and: {
+      const DepthGuard guard;
+      return test(*static_cast<const Binary&>(expr).left) && test(*static_cast<const Binary&>(expr).right);
+    }
+    case ExprKind::logical_or: {
+      const DepthGuard guard;
+      return test(*static_cast<const Binary&>(expr).left) || test(*static_cast<const Binary&>(expr).right);
+    }
+    case ExprKind::test: {
+      const DepthGuard guard;
+      return eval_test(static_cast<const TestCall&>(expr));
+    }
+    default: {
+      Value scratch;
+      return truthy(eval(expr, scratch));
+    }
+  }
+}
+
+Value Evaluator::eval_compound(const Expr& expr) {
+  if (--budget_.steps_left < 0) fail_limit("steps", budget_.limits.steps);
+  const DepthGuard guard;
+  switch (expr.kind) {
+    case ExprKind::constant:
+    case ExprKind::name:
+      return eval(expr);
+    case ExprKind::tuple:
+    case ExprKind::list:
+    case ExprKind::dict:
+      return eval_display(expr);
+    case ExprKind::attribute:
+      return eval_attribute(static_cast<const Attribute&>(expr));
+    case ExprKind::item:
+      return eval_item(static_cast<const Item&>(expr));
+    case ExprKind::slice:
+      at_ = &expr.where;
+      fail_type("a slice stands alone between brackets");
+    case ExprKind::call:
+      return eval_call(static_cast<const Call&>(expr));
+    case ExprKind::filter:
+      return eval_filter(static_cast<const FilterCall&>(expr));
+    case ExprKind::test:
+      return Value(eval_test(static_cast<const TestCall&>(expr)));
+    case ExprKind::negative:
+    case ExprKind::positive: {
+      const Value operand = eval(*static_cast<const Unary&>(expr).operand);
+      at_ = &expr.where;
+      const Value negated = negate(operand);
+      return expr.kind == ExprKind::negative ? negated
+             : operand.is(Type::boolean)     ? Value(operand.integer())
+                                             : operand;
+    }
+    case ExprKind::logical_not:
+      return Value(!test(*static_cast<const Unary&>(expr).operand));
+    case ExprKind::logical_and: {
+      Value left = eval(*static_cast<const Binary&>(expr).left);
+      return truthy(left) ? eval(*static_cast<const Binary&>(expr).right) : left;
+    }
+    case ExprKind::logical_or: {
+      Value left = eval(*static_cast<const Binary&>(expr).left);
+      return truthy(left) ? left : eval(*static_cast<const Binary&>(expr).right);
+    }
+    case ExprKind::binary:
+      return eval_binary(static_cast<const Binary&>(expr));
+    case ExprKind::concat:
+      return eval_concat(static_cast<const Sequence&>(expr));
+    case ExprKind::compare:
+      return eval_compare(static_cast<const Compare&>(expr));
+    case ExprKind::conditional:
+      return eval_conditional(static_cast<const Conditional&>(expr));
+  }
+  return {};
+}
+
+Value Evaluator::eval_display(const Expr& expr) {
+  if (expr.kind == ExprKind::dict) {
+    auto* dict = new Dict;
+    Value result(dict);
+    for (const auto& [key_expr, value_expr] : static_cast<const DictDisplay&>(expr).items) {
+      Value key = eval(*key_expr);
+      Value value = eval(*value_expr);
+      at_ = &expr.where;
+      dict->set(std::move(key), std::move(value));
+    }
+    return result;
+  }
+  const auto& sequence = static_cast<const Sequence&>(expr);
+  std::vector<Value> items;
+  items.reserve(sequence.items.size());
+  for (const ExprPtr& item : sequence.items) items.push_back(eval(*item));
+  return expr.kind == ExprKind::list ? make_list(std::move(items)) : make_tuple(std::move(items));
+}
+
+Value Evaluator::eval_concat(const Sequence& expr) {
+  std::vector<Value> parts;
+  parts.reserve(expr.items.size());
+  for (const ExprPtr& item : expr.items) parts.push_back(eval(*item));
+  at_ = &expr.where;
+  if (autoescape_) {
+    bool any_markup = false;
+    for (const Value& part : parts) any_markup = any_markup || (part.is_string() && part.str().markup);
+    if (any_markup) {
+      Value result = escape(parts[0]);
+      for (size_t i = 1; i < parts.size(); ++i) result = concat_markup(result, parts[i]);
+      return result;
+    }
+  }
+  Value result = make_string(std::string_view());
+  for (const Value& part : parts) result = concat(std::move(result), part);
+  return result;
+}
+
+Value Evaluator::eval_attribute(const Attribute& expr) {
+  Value scratch;
+  const Value& operand = eval(*expr.operand, scratch);
+  at_ = &expr.where;
+  if (operand.is(Type::dict) && !has_method(expr.method_of, Type::dict)) {
+    const Value* found = operand.dict().find(expr.name.text());
+    if (found != nullptr) return *found;
+    if (!expr.name.text().starts_with("__")) return expr.missing_in_dict;
+  }
+  return get_attribute(operand, expr.name);
+}
+
+Value Evaluator::eval_item(const Item& expr) {
+  Value scratch, index_scratch;
+  const Value& operand = eval(*expr.operand, scratch);
+  if (expr.index->kind == ExprKind::slice) return eval_slice(operand, static_cast<const Slice&>(*expr.index));
+  const Value& index = eval(*expr.index, index_scratch);
+  at_ = &expr.where;
+  return get_item(operand, index);
+}
+
+Value Evaluator::eval_slice(const Value& value, const Slice& expr) {
+  const Value start = expr.start ? eval(*expr.start) : Value::none();
+  const Value stop = expr.stop ? eval(*expr.stop) : Value::none();
+  const Value step = expr.step ? eval(*expr.step) : Value::none();
+  at_ = &expr.where;
+  if (value.is(Type::undefined)) fail_undefined(value);
+  try {
+    return slice(value, start, stop, step);
+  } catch (const Failure& failure) {
+    if (failure.cause != Cause::type) throw;
+    return make_undefined_attribute(value, make_string("slice"));  // environment.getitem swallows TypeErrors
+  }
+}
+
+template <typename Use>
+Value Evaluator::with_arguments(const CallArguments& arguments, const Value* caller, Use use) {
+  if (!arguments.plain() || caller != nullptr || arguments.positional.size() > few_arguments)
+    return with_all_arguments(arguments, caller, use);
+  std::array<Value, few_arguments> values;
+  for (size_t i = 0; i < arguments.positional.size(); ++i) values[i] = eval(*arguments.positional[i]);
+  return use(Arguments{{values.data(), arguments.positional.size()}, {}});
+}
+
+template <typename Use>
+Value Evaluator::with_all_arguments(const CallArguments& arguments, const Value* caller, Use use) {
+  std::vector<Value> positional;
+  std::vector<Keyword> keywords;
+  for (const ExprPtr& argument : arguments.positional) positional.push_back(eval(*argument));
+  if (arguments.star)
+    for (Value& item : to_vector(eval(*arguments.star))) positional.push_back(std::move(item));
+  for (const auto& [name, value] : arguments.keywords) keywords.push_back({name, eval(*value)});
+  if (caller != nullptr) keywords.push_back({make_string("caller"), *caller});
+  if (arguments.star_star) {
+    const Value mapping = eval(*arguments.star_star);
+    if (!mapping.is(Type::dict)) fail_type("argument after ** must be a mapping, not " + type_name(mapping));
+    for (const auto& [key, value] : mapping.dict().items()) {
+      if (!key.is_string()) fail_type("keywords must be strings");
+      for (const Keyword& keyword : keywords)
+        if (keyword.name.text() == key.text())
+          fail_type("got multiple values for keyword argument '" + std::string(key.text()) + "'");
+      keywords.push_back({key, value});
+    }
+  }
+  return use(Arguments{positional, keywords});
+}
+
+Value Evaluator::eval_call(const Call& expr) {
+  return call_with(expr, nullptr);
+}
+
+Value Evaluator::call_with(const Call& expr, const Value* caller) {
+  if (expr.callee->kind == ExprKind::attribute) {  // a method: no need to make an object of it first
+    const auto& attribute = static_cast<const Attribute&>(*expr.callee);
+    Value scratch;
+    const Value& self = eval(*attribute.operand, scratch);
+    if (has_method(attribute.method_of, self.type())) {
+      return with_arguments(expr.arguments, caller, [&](const Arguments& arguments) {
+        at_ = &expr.where;
+        return call_method(*this, self, attribute.name, arguments);
+      });
+    }
+    at_ = &attribute.where;
+    const Value callee = get_attribute(self, attribute.name);
+    return with_arguments(expr.arguments, caller, [&](const Arguments& arguments) {
+      at_ = &expr.where;
+      return call(callee, arguments);
+    });
+  }
+  Value scratch;
+  const Value callee = eval(*expr.callee, scratch);
+  return with_arguments(expr.arguments, caller, [&](const Arguments& arguments) {
+    at_ = &expr.where;
+    return call(callee, arguments);
+  });
+}
+
+Value Evaluator::call(const Value& callee, const Arguments& arguments) {
+  if (callee.is(Type::opaque)) return callee.opaque().call(*this, arguments);
+  if (callee.is(Type::undefined)) fail_undefined(callee);
+  fail_type("'" + type_name(callee) + "' object is not callable");
+}
+
+Value Evaluator::eval_binary(const Binary& expr) {
+  Value right_scratch;
+  if (expr.op == BinaryOp::add && !is_literal_or_name(*expr.left)) {  // a + b + c grows one string
+    Value left = eval_compound(*expr.left);
+    const Value& right = eval(*expr.right, right_scratch);
+    at_ = &expr.where;
+    return add(std::move(left), right);
+  }
+  Value left_scratch;
+  const Value& left = eval(*expr.left, left_scratch);
+  const Value& right = eval(*expr.right, right_scratch);
+  at_ = &expr.where;
+  return arithmetic(expr.op, left, right);
+}
+
+Value Evaluator::eval_compare(const Compare& expr) {
+  Value left_scratch, right_scratch;
+  const Value* left = &eval(*expr.first, left_scratch);
+  for (size_t i = 0; i < expr.links.size(); ++i) {
+    const auto& [op, operand] = expr.links[i];
+    const Value* right = &eval(*operand, right_scratch);
+    at_ = &expr.where;
+    if (!compare(op, *left, *right)) return Value(false);
+    if (right == &right_scratch) {
+      left_scratch.swap(right_scratch);
+      right = &left_scratch;
+    }
+    left = right;
+  }
+  return Value(true);
+}
+
+Value Evaluator::eval_filter(const FilterCall& expr, const Value* text) {
+  Value scratch;
+  const bool inner = expr.operand == nullptr;
+  // In a filter block the innermost filter of the chain takes the block's text.
+  const Value& operand = inner ? *text
+                         : text != nullptr && expr.operand->kind == ExprKind::filter
+                             ? (scratch = eval_filter(static_cast<const FilterCall&>(*expr.operand), text))
+                             : eval(*expr.operand, scratch);
+  if (expr.filter == nullptr) {
+    at_ = &expr.where;
+    fail(Cause::other, "No filter named '" + expr.name + "' found.");
+  }
+  return with_arguments(expr.arguments, nullptr, [&](const Arguments& arguments) {
+    at_ = &expr.where;
+    return expr.filter->run(*this, operand, arguments);
+  });
+}
+
+bool Evaluator::eval_test(const TestCall& expr) {
+  Value scratch;
+  const Value& operand = eval(*expr.operand, scratch);
+  if (expr.test == nullptr) {
+    at_ = &expr.where;
+    fail(Cause::other, "No test named '" + expr.name + "' found.");
+  }
+  if (expr.arguments.plain() && expr.arguments.positional.empty()) {
+    at_ = &expr.where;
+    return truthy(expr.test->run(*this, operand, {}));
+  }
+  return truthy(with_arguments(expr.arguments, nullptr, [&](const Arguments& arguments) {
+    at_ = &expr.where;
+    return expr.test->run(*this, operand, arguments);
+  }));
+}
+
+Value Evaluator::eval_conditional(const Conditional& expr) {
+  if (test(*expr.condition)) return eval(*expr.then);
+  if (expr.otherwise) return eval(*expr.otherwise);
+  return make_undefined_hint("the inline if-expression on line " + std::to_string(expr.where.line) +
+                             " evaluated to false and no else section was defined.");
+}
+
+// ---- attributes and elements
+
+Value Evaluator::get_attribute(const Value& value, const Value& name) {
+  const std::string_view text = name.text();
+  if (value.is(Type::undefined)) {
+    if (text.starts_with("__")) return unsafe_attribute(value, name);
+    fail_undefined(value);
+  }
+  if (text.starts_with("__") && text.ends_with("__") && is_object_attribute(text))
+    return unsafe_attribute(value, name);
+  Value found = attribute_of(*this, value, name);
+  if (!found.is_missing()) return found;
+  found = subscript(value, name);
+  return found.is_missing() ? make_undefined_attribute(value, name) : found;
+}
+
+Value Evaluator::get_item(const Value& value, const Value& index) {
+  if (value.is(Type::undefined)) fail_undefined(value);
+  Value found;
+  try {
+    found = subscript(value, index);
+  } catch (const Failure& failure) {
+    if (failure.cause != Cause::type) throw;  // an index that is no key is not there
+  }
+  if (!found.is_missing()) return found;
+  if (index.is_string()) {
+    const std::string_view text = index.text();
+    if (text.starts_with("__") && text.ends_with("__") && is_object_attribute(text))
+      return unsafe_attribute(value, index);
+    found = attribute_of(*this, value, index);
+    if (!found.is_missing()) return found;
+  }
+  return make_undefined_attribute(value, index);
+}
+
+}  // namespace chorus::jinja

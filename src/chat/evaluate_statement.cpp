@@ -1,0 +1,461 @@
+#include "chat/activation.h"
+#include "chat/callables.h"
+#include "chat/evaluator.h"
+#include "chat/failure.h"
+#include "chat/loop.h"
+#include "chat/operations.h"
+
+namespace chorus::jinja {
+namespace {
+
+/// The elements of an iterable for which a loop's condition holds, tested as they are asked for.
+class FilteredItems : public Opaque {
+ public:
+  FilteredItems(Evaluator& evaluator, const For& node, const Value& iterable, Frame* parent)
+      : evaluator_(evaluator), node_(node), cursor_(iterable), slots_(node.condition_function.slots) {
+    frame_ = {slots_.data(), parent};
+  }
+  std::string type_name() const override { return "generator"; }
+  bool iterable() const override { return true; }
+  Value next() override {
+    if (closed_) return {};
+    if (!entered_) evaluator_.enter_condition(node_, frame_);
+    entered_ = true;
+    for (Value item; cursor_.next(item);)
+      if (evaluator_.condition_holds(node_, frame_, item)) return item;
+    return {};
+  }
+  void close() { closed_ = true; }
+
+ private:
+  Evaluator& evaluator_;
+  const For& node_;
+  Cursor cursor_;
+  std::vector<Value> slots_;
+  Frame frame_;
+  bool entered_ = false, closed_ = false;
+};
+
+/// Ends the life of a loop's condition with the loop: its frame may be gone when somebody still holds the `loop`.
+struct Closer {
+  FilteredItems* items;
+  ~Closer() {
+    if (items != nullptr) items->close();
+  }
+};
+
+}  // namespace
+
+Evaluator::Evaluator(const TemplateAst& ast, std::vector<Value> context, const LocalTime& now)
+    : ast_(ast), context_(std::move(context)), now_(now), budget_(budget()) {}
+
+// Takes apart what may hold itself: first everything is held here, then emptied, then dropped.
+Evaluator::~Evaluator() {
+  for (const Value& object : kept_) {
+    if (object.is(Type::name_space))
+      object.name_space().attributes.clear();
+    else if (object.is(Type::opaque))
+      if (auto* loop = dynamic_cast<Loop*>(&object.opaque())) loop->clear();
+  }
+  for (const auto& frame : kept_frames_)
+    for (Value& slot : frame->slots) slot = Value();
+}
+
+std::string Evaluator::render() {
+  std::string text;
+  out_ = &text;
+  const Activation activation(*this, ast_.root, nullptr);
+  enter(ast_.root.scope);
+  if (ast_.uses_self) frame_->slots[ast_.self_slot] = make_self(ast_);
+  run(ast_.body);
+  return text;
+}
+
+Value& Evaluator::variable(const Variable& variable) {
+  if (variable.in_context) return context_[variable.slot];
+  Frame* frame = frame_;
+  for (uint16_t i = 0; i < variable.hops; ++i) frame = frame->parent;
+  return frame->slots[variable.slot];
+}
+
+void Evaluator::enter(const Scope& scope) {
+  for (const Initial& initial : scope.initial) {
+    Value& slot = frame_->slots[initial.slot];
+    if (initial.from == Initial::From::missing)
+      slot = Value();
+    else
+      slot = Value(variable(initial.source));
+  }
+}
+
+void Evaluator::leave(const Scope& scope) {
+  for (const Initial& initial : scope.initial) frame_->slots[initial.slot] = Value();
+}
+
+Flow Evaluator::run(const Body& body) {
+  for (const auto& statement : body)
+    if (const Flow flow = run(*statement); flow != Flow::next) return flow;
+  return Flow::next;
+}
+
+Flow Evaluator::run(const Statement& statement) {
+  if (--budget_.steps_left < 0) fail_limit("steps", budget_.limits.steps);
+  const DepthGuard guard;
+  switch (statement.kind) {
+    case StatementKind::output:
+      run_output(static_cast<const Output&>(statement));
+      return Flow::next;
+    case StatementKind::if_:
+      return run_if(static_cast<const If&>(statement));
+    case StatementKind::for_:
+      return run_for(static_cast<const For&>(statement));
+    case StatementKind::set:
+      run_set(static_cast<const Set&>(statement));
+      return Flow::next;
+    case StatementKind::set_block:
+      return run_set_block(static_cast<const SetBlock&>(statement));
+    case StatementKind::macro: {
+      const auto& node = static_cast<const MacroStatement&>(statement);
+      variable(node.variable) = Value(new Macro(node.macro, frame_));
+      return Flow::next;
+    }
+    case StatementKind::call_block:
+      run_call_block(static_cast<const CallBlock&>(statement));
+      return Flow::next;
+    case StatementKind::filter_block:
+      return run_filter_block(static_cast<const FilterBlock&>(statement));
+    case StatementKind::with:
+      return run_with(static_cast<const With&>(statement));
+    case StatementKind::block:
+      print(run_block(static_cast<const Block&>(statement)));
+      return Flow::next;
+    case StatementKind::autoescape:
+      return run_autoescape(static_cast<const Autoescape&>(statement));
+    case StatementKind::break_:
+      return Flow::break_;
+    case StatementKind::continue_:
+      return Flow::continue_;
+    case StatementKind::load:
+      at_ = &statement.where;
+      eval(*static_cast<const Load&>(statement).template_name);
+      fail_type("no loader for this environment specified");
+  }
+  return Flow::next;
+}
+
+// ---- printing
+
+void Evaluator::print(const Value& value) {
+  if (value.is_string() && (!autoescape_ || value.str().markup))
+    out_->append(value.text());
+  else if (!autoescape_)
+    append_text(*out_, value);
+  else if (!value.is(Type::undefined))
+    out_->append(escape(value).text());
+  check_string_size(double(out_->size()));
+}
+
+void Evaluator::run_output(const Output& node) {
+  for (const ExprPtr& part : node.parts) {
+    if (part->kind == ExprKind::constant) {
+      const Value& value = static_cast<const Constant&>(*part).value;
+      if (value.is_string()) {
+        out_->append(value.text());
+        check_string_size(double(out_->size()));
+        continue;
+      }
+    }
+    if (part->kind == ExprKind::call && !autoescape_ && print_macro_call(*part)) continue;
+    Value scratch;
+    const Value& value = eval(*part, scratch);
+    at_ = &part->where;
+    print(value);
+  }
+}
+
+// {{ macro(...) }}: the macro writes straight into the output.
+bool Evaluator::print_macro_call(const Expr& expr) {
+  const auto& call = static_cast<const Call&>(expr);
+  if (call.callee->kind != ExprKind::name) return false;
+  const Macro* macro = as_macro(variable(static_cast<const Name&>(*call.callee).variable));
+  if (macro == nullptr || !call.arguments.plain()) return false;
+  const DepthGuard guard;
+  std::vector<Value> arguments;
+  arguments.reserve(call.arguments.positional.size());
+  for (const ExprPtr& argument : call.arguments.positional) arguments.push_back(eval(*argument));
+  at_ = &expr.where;
+  call_macro_body(macro->info, macro->parent(), {arguments, {}});
+  return true;
+}
+
+// ---- conditions and loops
+
+Flow Evaluator::run_if(const If& node) {
+  for (const auto& [condition, body] : node.branches)
+    if (test(*condition)) return run(body);
+  return run(node.otherwise);
+}
+
+Flow Evaluator::run_for(const For& node) {
+  const Value iterable = eval(*node.iterable);
+  at_ = &node.where;
+  if (node.recursive) {
+    print(run_recursive_loop(node, iterable, 0, frame_));
+    return Flow::next;
+  }
+  return run_loop(node, iterable, 0, false);
+}
+
+Value Evaluator::run_recursive_loop(const For& node, const Value& iterable, int depth, Frame* parent) {
+  const DepthGuard guard;
+  const Activation activation(*this, node.recursive_function, parent);
+  Capture capture(*this);
+  run_loop(node, iterable, depth, true);
+  return make_string(capture.take(), autoescape_);
+}
+
+void Evaluator::enter_condition(const For& node, Frame& frame) {
+  Frame* outer = frame_;
+  frame_ = &frame;
+  enter(node.condition_function.scope);
+  frame_ = outer;
+}
+
+bool Evaluator::condition_holds(const For& node, Frame& frame, const Value& item) {
+  struct Restore {
+    Frame*& current;
+    Frame* outer;
+    ~Restore() { current = outer; }
+  } restore{frame_, frame_};
+  frame_ = &frame;
+  assign(node.condition_target, item);
+  return test(*node.condition);
+}
+
+// Runs the body once. Python's for-else asks whether the end of a body was ever reached.
+Flow Evaluator::run_loop_body(const For& node, bool& stop, bool& ended) {
+  enter(node.body_scope);
+  const Flow flow = run(node.body);
+  stop = flow == Flow::break_;
+  ended = ended || flow == Flow::next;
+  return flow;
+}
+
+Flow Evaluator::run_loop(const For& node, const Value& iterable, int depth, bool is_recursive) {
+  Value source = iterable;
+  Closer closer{nullptr};
+  if (node.condition) {
+    // A recursive loop's condition sees what is around the loop, not the loop's own frame.
+    auto* filtered = new FilteredItems(*this, node, iterable, is_recursive ? frame_->parent : frame_);
+    source = Value(filtered);
+    closer.items = filtered;
+  }
+  bool stop = false, ended = false;
+  if (node.uses_loop) {
+    auto* loop = new Loop(source, depth, is_recursive ? &node : nullptr, is_recursive ? frame_->parent : nullptr);
+    const Value loop_value(loop);
+    while (!stop && loop->advance()) {
+      if (--budget_.steps_left < 0) fail_limit("steps", budget_.limits.steps);
+      variable(node.loop) = loop_value;
+      at_ = &node.where;
+      assign(node.target, loop->current());
+      run_loop_body(node, stop, ended);
+    }
+    variable(node.loop) = Value();
+    if (loop->references > 1) keep(loop_value);
+  } else {
+    Cursor cursor(source);
+    for (Value item; !stop && cursor.next(item);) {
+      if (--budget_.steps_left < 0) fail_limit("steps", budget_.limits.steps);
+      at_ = &node.where;
+      assign(node.target, item);
+      run_loop_body(node, stop, ended);
+    }
+  }
+  leave(node.body_scope);
+  if (ended || !node.has_otherwise) return Flow::next;
+  enter(node.otherwise_scope);
+  const Flow flow = run(node.otherwise);
+  leave(node.otherwise_scope);
+  return flow;
+}
+
+// ---- assignments
+
+void Evaluator::assign(const Target& target, const Value& value) {
+  switch (target.kind) {
+    case Target::Kind::name:
+      variable(target.variable) = value;
+      return;
+    case Target::Kind::attribute: {
+      Value& name_space = variable(target.variable);
+      name_space.name_space().attributes.set(target.attribute, value);
+      return;
+    }
+    case Target::Kind::tuple:
+      unpack(target, value);
+  }
+}
+
+void Evaluator::unpack(const Target& target, const Value& value) {
+  const size_t expected = target.parts.size();
+  const std::string wanted = " (expected " + std::to_string(expected);
+  if (!iterable(value)) fail_type("cannot unpack non-iterable " + type_name(value) + " object");
+  Cursor cursor(value);
+  std::vector<Value> items;
+  for (Value item; items.size() <= expected && cursor.next(item);) items.push_back(item);
+  if (items.size() > expected) fail_value("too many values to unpack" + wanted + ")");
+  if (items.size() < expected)
+    fail_value("not enough values to unpack" + wanted + ", got " + std::to_string(items.size()) + ")");
+  for (size_t i = 0; i < expected; ++i) assign(target.parts[i], items[i]);
+}
+
+void Evaluator::check_namespaces(const Target& target) {
+  if (target.kind == Target::Kind::attribute && !variable(target.variable).is(Type::name_space)) {
+    at_ = &target.where;
+    fail(Cause::other, "cannot assign attribute on non-namespace object");
+  }
+  for (const Target& part : target.parts) check_namespaces(part);
+}
+
+void Evaluator::run_set(const Set& node) {
+  if (node.target.kind != Target::Kind::name) check_namespaces(node.target);
+  Value value = eval(*node.value);
+  at_ = &node.where;
+  if (node.target.kind == Target::Kind::name)
+    variable(node.target.variable) = std::move(value);
+  else
+    assign(node.target, value);
+}
+
+Flow Evaluator::run_set_block(const SetBlock& node) {
+  Capture capture(*this);
+  enter(node.scope);
+  const Flow flow = run(node.body);
+  leave(node.scope);
+  if (flow != Flow::next) return flow;
+  Value text = make_string(capture.take(), autoescape_);
+  if (node.filter) text = eval_filter(static_cast<const FilterCall&>(*node.filter), &text);
+  check_namespaces(node.target);
+  at_ = &node.where;
+  assign(node.target, text);
+  return Flow::next;
+}
+
+Flow Evaluator::run_filter_block(const FilterBlock& node) {
+  Value filtered;
+  enter(node.scope);
+  {
+    Capture capture(*this);
+    const Flow flow = run(node.body);
+    if (flow != Flow::next) return flow;
+    const Value text = make_string(capture.take(), autoescape_);
+    filtered = eval_filter(static_cast<const FilterCall&>(*node.filter), &text);
+  }
+  leave(node.scope);
+  print(filtered);
+  return Flow::next;
+}
+
+Flow Evaluator::run_with(const With& node) {
+  enter(node.scope);
+  for (const auto& [target, value] : node.assignments) {
+    const Value evaluated = eval(*value);
+    at_ = &target.where;
+    assign(target, evaluated);
+  }
+  const Flow flow = run(node.body);
+  leave(node.scope);
+  return flow;
+}
+
+Flow Evaluator::run_autoescape(const Autoescape& node) {
+  const bool outer = autoescape_;
+  enter(node.scope);
+  autoescape_ = test(*node.enabled);
+  const Flow flow = run(node.body);
+  autoescape_ = outer;
+  leave(node.scope);
+  return flow;
+}
+
+// ---- macros and blocks
+
+void Evaluator::run_call_block(const CallBlock& node) {
+  if (!node.call) {  // a generation tag
+    call_macro_body(node.caller, frame_, {});
+    return;
+  }
+  const Value caller(new Macro(node.caller, frame_));
+  const Value result = call_with(static_cast<const Call&>(*node.call), &caller);
+  at_ = &node.where;
+  print(result);
+}
+
+Value Evaluator::run_block(const Block& block) {
+  const DepthGuard guard;
+  Frame* parent = frame_;
+  while (parent->parent != nullptr) parent = parent->parent;
+  const Activation activation(*this, block.function, parent);
+  Capture capture(*this);
+  enter(block.function.scope);
+  run(block.body);
+  return make_string(capture.take(), autoescape_);
+}
+
+Value Evaluator::call_macro(const MacroInfo& macro, Frame* parent, const Arguments& arguments) {
+  Capture capture(*this);
+  call_macro_body(macro, parent, arguments);
+  return make_string(capture.take(), autoescape_);
+}
+
+void Evaluator::call_macro_body(const MacroInfo& macro, Frame* parent, const Arguments& arguments) {
+  const DepthGuard guard;
+  const Activation activation(*this, macro.function, parent);
+  enter(macro.function.scope);
+  bind_macro_arguments(macro, arguments);
+  run(macro.body);
+}
+
+void Evaluator::bind_macro_arguments(const MacroInfo& macro, const Arguments& arguments) {
+  const size_t count = macro.parameters.size();
+  Value* slots = frame_->slots;
+  for (size_t i = 0; i < count && i < arguments.positional.size(); ++i)
+    slots[macro.parameters[i].slot] = arguments.positional[i];
+  auto* others = new Dict;
+  const Value other_keywords(others);
+  Value caller;
+  for (const Keyword& keyword : arguments.keywords) {
+    size_t i = arguments.positional.size();
+    while (i < count && macro.parameters[i].name != keyword.name.text()) ++i;
+    if (i < count)
+      slots[macro.parameters[i].slot] = keyword.value;
+    else if (macro.takes_caller && keyword.name.text() == "caller")
+      caller = keyword.value;
+    else
+      others->set(keyword.name, keyword.value);
+  }
+  if (macro.takes_caller)
+    slots[macro.caller_slot] =
+        caller.is_missing() || caller.is_none() ? make_undefined_hint("No caller defined") : caller;
+  if (macro.takes_kwargs) {
+    slots[macro.kwargs_slot] = other_keywords;
+  } else if (others->size() != 0) {
+    if (others->find("caller") != nullptr)
+      fail_type("macro '" + macro.name + "' was invoked with two values for the special caller argument");
+    fail_type("macro '" + macro.name + "' takes no keyword argument " + repr(others->items()[0].first));
+  }
+  if (macro.takes_varargs) {
+    const size_t used = std::min(count, arguments.positional.size());
+    slots[macro.varargs_slot] =
+        make_tuple({arguments.positional.begin() + ptrdiff_t(used), arguments.positional.end()});
+  } else if (arguments.positional.size() > count) {
+    fail_type("macro '" + macro.name + "' takes not more than " + std::to_string(count) + " argument(s)");
+  }
+  for (const Parameter& parameter : macro.parameters) {
+    Value& slot = slots[parameter.slot];
+    if (slot.is_missing()) slot = parameter.default_value ? eval(*parameter.default_value) : parameter.undefined;
+  }
+}
+
+}  // namespace chorus::jinja

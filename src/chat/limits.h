@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace chorus::jinja {
+
+/// The sandbox: what one rendering may use. Generous for real templates (gpt-oss with 30 tools takes some 10,000
+/// steps), and small enough that a hostile one ends within seconds.
+struct Limits {
+  int64_t steps = 50'000'000;                ///< evaluated nodes; bulk work counts by its size
+  int64_t live_bytes = int64_t(512) << 20;   ///< strings, lists and dicts alive at the same time
+  int64_t string_bytes = int64_t(64) << 20;  ///< one string, the output included
+  int64_t range_size = 100'000;              ///< Jinja2's own MAX_RANGE
+  int depth = 2'500;                         ///< nested evaluation: expressions, statements, macro calls, values
+};
+
+/// What is left of the limits; one per thread that renders.
+struct Budget {
+  Limits limits;
+  int64_t steps_left = 0;
+  int64_t live_bytes = 0;
+  int depth = 0;
+};
+
+/// The calling thread's.
+Budget& budget();
+
+[[noreturn]] void fail_limit(const char* what, int64_t limit);
+
+/// Counts work that grows with its operands.
+inline void charge(int64_t steps) {
+  Budget& b = budget();
+  if ((b.steps_left -= steps) < 0) fail_limit("steps", b.limits.steps);
+}
+
+/// To be asked before a string of that size is built.
+void check_string_size(double bytes);
+
+/// Guards recursion that the template controls.
+class DepthGuard {
+ public:
+  DepthGuard() : budget_(budget()) {
+    if (++budget_.depth > budget_.limits.depth) {
+      --budget_.depth;
+      fail_limit("nested calls", budget_.limits.depth);
+    }
+  }
+  ~DepthGuard() { --budget_.depth; }
+  DepthGuard(const DepthGuard&) = delete;
+  DepthGuard& operator=(const DepthGuard&) = delete;
+
+ private:
+  Budget& budget_;
+};
+
+}  // namespace chorus::jinja

@@ -1,0 +1,348 @@
+#include "chat/value.h"
+
+#include <cmath>
+#include <functional>
+
+#include "base/utf8.h"
+#include "chat/big_integer.h"
+#include "chat/failure.h"
+#include "chat/limits.h"
+#include "chat/operations.h"
+
+namespace chorus::jinja {
+namespace {
+
+constexpr int64_t object_bytes = 64;   // roughly what one costs beside its content
+constexpr size_t max_linear_dict = 8;  // message objects are smaller than this
+constexpr int max_destroy_depth = 64;
+
+void count_bytes(int64_t bytes) {
+  Budget& b = budget();
+  b.live_bytes += bytes;
+  if (bytes > 0 && b.limits.live_bytes > 0 && b.live_bytes > b.limits.live_bytes)
+    fail_limit("bytes of memory", b.limits.live_bytes);
+}
+
+size_t hash_of(std::string_view text) {
+  return std::hash<std::string_view>()(text) | 1;
+}
+
+size_t hash_of(const Value& key) {
+  switch (key.type()) {
+    case Type::string:
+      return key.str().hash();
+    case Type::boolean:
+    case Type::integer:
+      return std::hash<int64_t>()(key.integer());
+    case Type::real: {
+      const double d = key.real();
+      if (std::abs(d) < 0x1p62 && d == std::floor(d)) return std::hash<int64_t>()(int64_t(d));
+      return std::hash<double>()(d);
+    }
+    case Type::big_integer:
+      return std::hash<double>()(key.big().to_double());
+    case Type::tuple: {
+      const DepthGuard guard;
+      size_t h = 17;
+      for (const Value& v : key.list().items) {
+        charge(1);
+        h = h * 1'000'003 ^ hash_of(v);
+      }
+      return h;
+    }
+    case Type::list:
+    case Type::dict:
+      fail_type("unhashable type: '" + type_name(key) + "'");
+    case Type::none:
+      return 7;
+    case Type::undefined:
+      return 11;
+    case Type::range:
+      return size_t(key.range().size());
+    default:
+      return std::hash<const Object*>()(key.object());
+  }
+}
+
+}  // namespace
+
+// A long chain of objects must not be freed by recursion: beyond some depth they wait in a list.
+void destroy(Object* object) noexcept {
+  thread_local int depth = 0;
+  thread_local std::vector<Object*> waiting;
+  if (depth >= max_destroy_depth) {
+    waiting.push_back(object);
+    return;
+  }
+  ++depth;
+  delete object;
+  if (depth == 1) {
+    while (!waiting.empty()) {
+      Object* next = waiting.back();
+      waiting.pop_back();
+      delete next;
+    }
+  }
+  --depth;
+}
+
+bool Value::same_as(const Value& other) const {
+  if (type_ != other.type_) return false;
+  switch (type_) {
+    case Type::missing:
+    case Type::none:
+      return true;
+    case Type::boolean:
+      return as_.boolean == other.as_.boolean;
+    case Type::integer:
+      return as_.integer == other.as_.integer;
+    case Type::real:
+      return as_.real == other.as_.real;
+    default:
+      return as_.object == other.as_.object;
+  }
+}
+
+Str::Str(std::string text, bool is_markup) : Object(Type::string), markup(is_markup), text_(std::move(text)) {
+  count_bytes(int64_t(text_.size()) + object_bytes);
+}
+Str::~Str() {
+  budget().live_bytes -= int64_t(text_.size()) + object_bytes;
+}
+
+size_t Str::count() const {
+  length_ = int64_t(utf8_length(text_));
+  return size_t(length_);
+}
+
+size_t Str::hash() const {
+  if (hash_ == 0) hash_ = hash_of(std::string_view(text_));
+  return hash_;
+}
+
+void Str::append(std::string_view more) {
+  check_string_size(double(text_.size()) + double(more.size()));
+  charge(int64_t(more.size() / 64));
+  count_bytes(int64_t(more.size()));
+  text_ += more;
+  length_ = -1;
+  hash_ = 0;
+}
+
+void Str::freeze() {
+  length();
+  hash();
+  shared = true;
+}
+
+List::List(Type list_or_tuple, std::vector<Value> values) : Object(list_or_tuple), items(std::move(values)) {
+  count_bytes(int64_t(items.size() * sizeof(Value)) + object_bytes);
+  charge(int64_t(items.size() / 16));
+}
+List::~List() {
+  budget().live_bytes -= int64_t(items.size() * sizeof(Value)) + object_bytes;
+}
+
+Dict::~Dict() {
+  budget().live_bytes -= int64_t(items_.size()) * object_bytes;
+}
+
+void Dict::build_index() {
+  size_t slots = 16;
+  while (slots < items_.size() * 2 + 2) slots *= 2;
+  index_.assign(slots, 0);
+  for (size_t i = 0; i < items_.size(); ++i) {
+    size_t at = hash_of(items_[i].first) & (slots - 1);
+    while (index_[at] != 0) at = (at + 1) & (slots - 1);
+    index_[at] = uint32_t(i + 1);
+  }
+}
+
+ptrdiff_t Dict::index_of(const Value& key, size_t hash) const {
+  if (index_.empty()) {
+    for (size_t i = 0; i < items_.size(); ++i)
+      if (equal(items_[i].first, key)) return ptrdiff_t(i);
+    return -1;
+  }
+  const size_t mask = index_.size() - 1;
+  for (size_t at = hash & mask; index_[at] != 0; at = (at + 1) & mask)
+    if (equal(items_[index_[at] - 1].first, key)) return ptrdiff_t(index_[at] - 1);
+  return -1;
+}
+
+ptrdiff_t Dict::index_of(std::string_view key) const {
+  const auto matches = [&](const Item& item) { return item.first.is_string() && item.first.text() == key; };
+  if (index_.empty()) {
+    for (size_t i = 0; i < items_.size(); ++i)
+      if (matches(items_[i])) return ptrdiff_t(i);
+    return -1;
+  }
+  const size_t mask = index_.size() - 1;
+  for (size_t at = hash_of(key) & mask; index_[at] != 0; at = (at + 1) & mask)
+    if (matches(items_[index_[at] - 1])) return ptrdiff_t(index_[at] - 1);
+  return -1;
+}
+
+void Dict::add(Value key, Value value, size_t hash) {
+  count_bytes(object_bytes);
+  items_.emplace_back(std::move(key), std::move(value));
+  if (items_.size() <= max_linear_dict) return;
+  if (index_.size() < items_.size() * 2) {
+    build_index();
+    return;
+  }
+  const size_t mask = index_.size() - 1;
+  size_t at = hash & mask;
+  while (index_[at] != 0) at = (at + 1) & mask;
+  index_[at] = uint32_t(items_.size());
+}
+
+void Dict::set(Value key, Value value) {
+  const size_t hash = hash_of(key);
+  const ptrdiff_t i = index_of(key, hash);
+  if (i >= 0)
+    items_[size_t(i)].second = std::move(value);
+  else
+    add(std::move(key), std::move(value), hash);
+}
+
+void Dict::set(std::string_view key, Value value) {
+  set(make_string(key), std::move(value));
+}
+
+const Value* Dict::find(const Value& key) const {
+  const ptrdiff_t i = key.is_string() ? index_of(key.text()) : index_of(key, hash_of(key));
+  return i < 0 ? nullptr : &items_[size_t(i)].second;
+}
+
+const Value* Dict::find(std::string_view key) const {
+  const ptrdiff_t i = index_of(key);
+  return i < 0 ? nullptr : &items_[size_t(i)].second;
+}
+
+int64_t Range::size() const {
+  if (step > 0) return start < stop ? int64_t((uint64_t(stop) - uint64_t(start) - 1) / uint64_t(step)) + 1 : 0;
+  return start > stop ? int64_t((uint64_t(start) - uint64_t(stop) - 1) / (~uint64_t(step) + 1)) + 1 : 0;
+}
+
+Value Opaque::call(Evaluator&, const Arguments&) {
+  fail_type("'" + type_name() + "' object is not callable");
+}
+
+Value make_string(std::string text, bool markup) {
+  check_string_size(double(text.size()));
+  return Value(new Str(std::move(text), markup));
+}
+Value make_string(std::string_view text) {
+  return Value(new Str(std::string(text)));
+}
+Value make_list(std::vector<Value> items) {
+  return Value(new List(Type::list, std::move(items)));
+}
+Value make_tuple(std::vector<Value> items) {
+  return Value(new List(Type::tuple, std::move(items)));
+}
+
+Value make_undefined(std::string_view name) {
+  return Value(new Undefined(make_string(name)));
+}
+
+Value make_undefined_attribute(const Value& owner, Value name) {
+  auto* undefined = new Undefined(std::move(name));
+  Value result(undefined);
+  undefined->owner = owner.is_none() ? "None" : type_name(owner) + " object";
+  return result;
+}
+
+Value make_undefined_hint(std::string hint) {
+  auto* undefined = new Undefined(Value());
+  Value result(undefined);
+  undefined->hint = std::move(hint);
+  return result;
+}
+
+Value from_json(const Json& json) {
+  charge(1);
+  switch (json.type()) {
+    case Json::value_t::null:
+      return Value::none();
+    case Json::value_t::boolean:
+      return Value(json.get<bool>());
+    case Json::value_t::number_integer:
+      return Value(json.get<int64_t>());
+    case Json::value_t::number_unsigned: {
+      const uint64_t u = json.get<uint64_t>();
+      return u <= uint64_t(INT64_MAX) ? Value(int64_t(u)) : BigInteger::parse(std::to_string(u), 10).to_value();
+    }
+    case Json::value_t::number_float:
+      return Value(json.get<double>());
+    case Json::value_t::string: {
+      const std::string& text = json.get_ref<const std::string&>();
+      if (!is_utf8(text)) return make_string(replace_invalid_utf8(text));
+      return make_string(std::string_view(text));
+    }
+    case Json::value_t::array: {
+      const DepthGuard guard;
+      std::vector<Value> items;
+      items.reserve(json.size());
+      for (const Json& item : json) items.push_back(from_json(item));
+      return make_list(std::move(items));
+    }
+    case Json::value_t::object: {
+      const DepthGuard guard;
+      auto* dict = new Dict;
+      Value result(dict);
+      dict->reserve(json.size());
+      for (const auto& [key, value] : json.get_ref<const Json::object_t&>()) dict->set(key, from_json(value));
+      return result;
+    }
+    default:
+      fail_type("a JSON value of unknown kind");
+  }
+}
+
+void freeze(const Value& value) {
+  if (!is_object(value.type()) || value.object()->shared) return;
+  if (value.is_string()) {
+    value.str().freeze();
+  } else if (value.is_sequence()) {
+    for (const Value& item : value.list().items) freeze(item);
+  } else if (value.is(Type::undefined)) {
+    freeze(value.undefined().name);
+  }
+  value.object()->shared = true;
+}
+
+std::string type_name(const Value& value) {
+  switch (value.type()) {
+    case Type::none:
+      return "NoneType";
+    case Type::boolean:
+      return "bool";
+    case Type::integer:
+    case Type::big_integer:
+      return "int";
+    case Type::real:
+      return "float";
+    case Type::string:
+      return value.str().markup ? "Markup" : "str";
+    case Type::list:
+      return "list";
+    case Type::tuple:
+      return "tuple";
+    case Type::dict:
+      return "dict";
+    case Type::name_space:
+      return "Namespace";
+    case Type::range:
+      return "range";
+    case Type::undefined:
+      return "Undefined";
+    case Type::opaque:
+      return value.opaque().type_name();
+    default:
+      return "missing";
+  }
+}
+
+}  // namespace chorus::jinja
