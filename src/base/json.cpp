@@ -44,6 +44,8 @@ Json parse_json(std::string_view text, std::string_view source) {
     std::replace_if(near.begin(), near.end(), [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, ' ');
     throw Error(Fault::input, at >= text.size() ? "JSON ends too early" : "not valid JSON")
         .with("where", source).with("at byte", at).with("near", near);
+  } catch (const nlohmann::json::out_of_range& e) {  // a number like 1e999
+    throw Error(Fault::input, "JSON has a number that is too large").with("where", source).with("reason", e.what());
   }
 }
 

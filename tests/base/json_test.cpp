@@ -24,6 +24,10 @@ TEST(Json, ErrorsSayWhereAndWhat) {
   EXPECT_NE(error_of("\"\xff\"").find("not valid JSON"), std::string::npos);
 }
 
+TEST(Json, RefusesNumbersThatNoDoubleHolds) {
+  EXPECT_NE(error_of("[1e999]").find("number that is too large"), std::string::npos);
+}
+
 TEST(Json, RefusesHostileNesting) {
   EXPECT_NE(error_of(std::string(1000000, '[')).find("nested too deeply"), std::string::npos);
   EXPECT_EQ(error_of("\"" + std::string(2000, '[') + "\""), "no error") << "brackets in a string are text";
