@@ -105,7 +105,7 @@ class Pcre2Pattern : public Pattern {
   }
 
   void find(std::string_view text, std::vector<Match>& matches) const override {
-    const Scratch scratch(code_.get());
+    const Scratch& scratch = scratch_of_thread();
     size_t at = 0;
     uint32_t options = PCRE2_NO_UTF_CHECK;
     while (at <= text.size()) {
@@ -140,9 +140,10 @@ class Pcre2Pattern : public Pattern {
     void operator()(pcre2_jit_stack* p) const { pcre2_jit_stack_free(p); }
   };
 
+  // What a match needs besides the code; made once per thread, since pieces are short and many.
   struct Scratch {
-    explicit Scratch(const pcre2_code* code)
-        : data(pcre2_match_data_create_from_pattern(code, nullptr)),
+    Scratch()
+        : data(pcre2_match_data_create(1, nullptr)),  // of groups only the whole match is asked for
           context(pcre2_match_context_create(nullptr)),
           stack(pcre2_jit_stack_create(32 << 10, 64 << 20, nullptr)) {
       if (!data || !context) throw std::bad_alloc();
@@ -152,6 +153,10 @@ class Pcre2Pattern : public Pattern {
     std::unique_ptr<pcre2_match_context, Free> context;
     std::unique_ptr<pcre2_jit_stack, Free> stack;
   };
+  static const Scratch& scratch_of_thread() {
+    static thread_local const Scratch scratch;
+    return scratch;
+  }
 
   // The compiled code; where its stack (64 MiB) is too small, the interpreter, whose stack is the heap.
   int match(std::string_view text, size_t at, uint32_t options, const Scratch& scratch) const {
