@@ -346,6 +346,7 @@ struct TemplateAst {
   Body body;
   FunctionInfo root;
   std::vector<std::string> context_names;  ///< what the caller's variables are looked up by
+  std::vector<Value> context_globals;      ///< the global of each of those names, or missing
   std::vector<const Block*> blocks;
   bool uses_self = false;
   uint16_t self_slot = 0;

@@ -143,9 +143,9 @@ std::string ChatTemplates::render(const Json& messages, const TemplateOptions& o
   if (options.kwargs.is_object())
     for (const auto& [name, value] : options.kwargs.get_ref<const Json::object_t&>())
       variables.emplace_back(name, &value);
-  const jinja::LocalTime now =
-      options.date.empty() ? jinja::LocalTime::now() : jinja::LocalTime::parse(options.date);
-  return chosen.render(variables, now);
+  if (options.date.empty()) return chosen.render(variables, nullptr);
+  const jinja::LocalTime now = jinja::LocalTime::parse(options.date);
+  return chosen.render(variables, &now);
 }
 
 }  // namespace chorus::chat

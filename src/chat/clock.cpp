@@ -44,6 +44,54 @@ bool read_number(std::string_view text, size_t at, size_t digits, int& out) {
   return result.ec == std::errc() && result.ptr == begin + digits && *begin != '-';
 }
 
+// The directives that templates really use, without the C library's detour; false where it has others.
+bool format_common(const LocalTime& t, std::string_view format, std::string& out) {
+  static constexpr const char* months[] = {"January", "February", "March",     "April",   "May",      "June",
+                                           "July",    "August",   "September", "October", "November", "December"};
+  const auto two_digits = [&](int n) {
+    out += char('0' + n / 10);
+    out += char('0' + n % 10);
+  };
+  for (size_t i = 0; i < format.size(); ++i) {
+    if (format[i] != '%') {
+      out += format[i];
+      continue;
+    }
+    switch (++i < format.size() ? format[i] : 0) {
+      case 'Y':
+        out += std::to_string(t.year);
+        break;
+      case 'm':
+        two_digits(t.month);
+        break;
+      case 'd':
+        two_digits(t.day);
+        break;
+      case 'H':
+        two_digits(t.hour);
+        break;
+      case 'M':
+        two_digits(t.minute);
+        break;
+      case 'S':
+        two_digits(t.second);
+        break;
+      case 'B':
+        out += months[t.month - 1];
+        break;
+      case 'b':
+        out.append(months[t.month - 1], 3);
+        break;
+      case '%':
+        out += '%';
+        break;
+      default:
+        return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 LocalTime LocalTime::now() {
@@ -79,6 +127,8 @@ LocalTime LocalTime::parse(std::string_view text) {
 }
 
 std::string format_time(const LocalTime& time, std::string_view format) {
+  std::string common;
+  if (format_common(time, format, common)) return common;
   // Python replaces %f itself, and %z and %Z by nothing for a time without a zone; the rest is the C library's.
   std::string prepared;
   for (size_t i = 0; i < format.size(); ++i) {

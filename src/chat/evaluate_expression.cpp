@@ -76,6 +76,10 @@ bool Evaluator::test(const Expr& expr) {
       const DepthGuard guard;
       return eval_test(static_cast<const TestCall&>(expr));
     }
+    case ExprKind::compare: {
+      const DepthGuard guard;
+      return eval_compare(static_cast<const Compare&>(expr));
+    }
     default: {
       Value scratch;
       return truthy(eval(expr, scratch));
@@ -131,7 +135,7 @@ Value Evaluator::eval_compound(const Expr& expr) {
     case ExprKind::concat:
       return eval_concat(static_cast<const Sequence&>(expr));
     case ExprKind::compare:
-      return eval_compare(static_cast<const Compare&>(expr));
+      return Value(eval_compare(static_cast<const Compare&>(expr)));
     case ExprKind::conditional:
       return eval_conditional(static_cast<const Conditional&>(expr));
   }
@@ -181,7 +185,7 @@ Value Evaluator::eval_attribute(const Attribute& expr) {
   const Value& operand = eval(*expr.operand, scratch);
   at_ = &expr.where;
   if (operand.is(Type::dict) && !has_method(expr.method_of, Type::dict)) {
-    const Value* found = operand.dict().find(expr.name.text());
+    const Value* found = operand.dict().find(expr.name.str());
     if (found != nullptr) return *found;
     if (!expr.name.text().starts_with("__")) return expr.missing_in_dict;
   }
@@ -294,21 +298,21 @@ Value Evaluator::eval_binary(const Binary& expr) {
   return arithmetic(expr.op, left, right);
 }
 
-Value Evaluator::eval_compare(const Compare& expr) {
+bool Evaluator::eval_compare(const Compare& expr) {
   Value left_scratch, right_scratch;
   const Value* left = &eval(*expr.first, left_scratch);
   for (size_t i = 0; i < expr.links.size(); ++i) {
     const auto& [op, operand] = expr.links[i];
     const Value* right = &eval(*operand, right_scratch);
     at_ = &expr.where;
-    if (!compare(op, *left, *right)) return Value(false);
+    if (!compare(op, *left, *right)) return false;
     if (right == &right_scratch) {
       left_scratch.swap(right_scratch);
       right = &left_scratch;
     }
     left = right;
   }
-  return Value(true);
+  return true;
 }
 
 Value Evaluator::eval_filter(const FilterCall& expr, const Value* text) {

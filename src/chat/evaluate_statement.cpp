@@ -46,8 +46,15 @@ struct Closer {
 
 }  // namespace
 
-Evaluator::Evaluator(const TemplateAst& ast, std::vector<Value> context, const LocalTime& now)
-    : ast_(ast), context_(std::move(context)), now_(now), budget_(budget()) {}
+Evaluator::Evaluator(const TemplateAst& ast, std::vector<Value> context, const LocalTime* now)
+    : ast_(ast), context_(std::move(context)), budget_(budget()) {
+  if (now != nullptr) now_ = *now;
+}
+
+const LocalTime& Evaluator::now() {
+  if (!now_) now_ = LocalTime::now();
+  return *now_;
+}
 
 // Takes apart what may hold itself: first everything is held here, then emptied, then dropped.
 Evaluator::~Evaluator() {
@@ -152,7 +159,7 @@ void Evaluator::print(const Value& value) {
     append_text(*out_, value);
   else if (!value.is(Type::undefined))
     out_->append(escape(value).text());
-  check_string_size(double(out_->size()));
+  check_string_size(out_->size());
 }
 
 void Evaluator::run_output(const Output& node) {
@@ -161,7 +168,7 @@ void Evaluator::run_output(const Output& node) {
       const Value& value = static_cast<const Constant&>(*part).value;
       if (value.is_string()) {
         out_->append(value.text());
-        check_string_size(double(out_->size()));
+        check_string_size(out_->size());
         continue;
       }
     }
@@ -171,21 +178,6 @@ void Evaluator::run_output(const Output& node) {
     at_ = &part->where;
     print(value);
   }
-}
-
-// {{ macro(...) }}: the macro writes straight into the output.
-bool Evaluator::print_macro_call(const Expr& expr) {
-  const auto& call = static_cast<const Call&>(expr);
-  if (call.callee->kind != ExprKind::name) return false;
-  const Macro* macro = as_macro(variable(static_cast<const Name&>(*call.callee).variable));
-  if (macro == nullptr || !call.arguments.plain()) return false;
-  const DepthGuard guard;
-  std::vector<Value> arguments;
-  arguments.reserve(call.arguments.positional.size());
-  for (const ExprPtr& argument : call.arguments.positional) arguments.push_back(eval(*argument));
-  at_ = &expr.where;
-  call_macro_body(macro->info, macro->parent(), {arguments, {}});
-  return true;
 }
 
 // ---- conditions and loops
@@ -299,11 +291,16 @@ void Evaluator::assign(const Target& target, const Value& value) {
 
 void Evaluator::unpack(const Target& target, const Value& value) {
   const size_t expected = target.parts.size();
-  const std::string wanted = " (expected " + std::to_string(expected);
+  if (value.is_sequence() && value.list().items.size() == expected) {
+    const Value held = value;  // an assignment may drop the last reference to it
+    for (size_t i = 0; i < expected; ++i) assign(target.parts[i], held.list().items[i]);
+    return;
+  }
   if (!iterable(value)) fail_type("cannot unpack non-iterable " + type_name(value) + " object");
   Cursor cursor(value);
   std::vector<Value> items;
   for (Value item; items.size() <= expected && cursor.next(item);) items.push_back(item);
+  const std::string wanted = " (expected " + std::to_string(expected);
   if (items.size() > expected) fail_value("too many values to unpack" + wanted + ")");
   if (items.size() < expected)
     fail_value("not enough values to unpack" + wanted + ", got " + std::to_string(items.size()) + ")");
@@ -377,85 +374,6 @@ Flow Evaluator::run_autoescape(const Autoescape& node) {
   autoescape_ = outer;
   leave(node.scope);
   return flow;
-}
-
-// ---- macros and blocks
-
-void Evaluator::run_call_block(const CallBlock& node) {
-  if (!node.call) {  // a generation tag
-    call_macro_body(node.caller, frame_, {});
-    return;
-  }
-  const Value caller(new Macro(node.caller, frame_));
-  const Value result = call_with(static_cast<const Call&>(*node.call), &caller);
-  at_ = &node.where;
-  print(result);
-}
-
-Value Evaluator::run_block(const Block& block) {
-  const DepthGuard guard;
-  Frame* parent = frame_;
-  while (parent->parent != nullptr) parent = parent->parent;
-  const Activation activation(*this, block.function, parent);
-  Capture capture(*this);
-  enter(block.function.scope);
-  run(block.body);
-  return make_string(capture.take(), autoescape_);
-}
-
-Value Evaluator::call_macro(const MacroInfo& macro, Frame* parent, const Arguments& arguments) {
-  Capture capture(*this);
-  call_macro_body(macro, parent, arguments);
-  return make_string(capture.take(), autoescape_);
-}
-
-void Evaluator::call_macro_body(const MacroInfo& macro, Frame* parent, const Arguments& arguments) {
-  const DepthGuard guard;
-  const Activation activation(*this, macro.function, parent);
-  enter(macro.function.scope);
-  bind_macro_arguments(macro, arguments);
-  run(macro.body);
-}
-
-void Evaluator::bind_macro_arguments(const MacroInfo& macro, const Arguments& arguments) {
-  const size_t count = macro.parameters.size();
-  Value* slots = frame_->slots;
-  for (size_t i = 0; i < count && i < arguments.positional.size(); ++i)
-    slots[macro.parameters[i].slot] = arguments.positional[i];
-  auto* others = new Dict;
-  const Value other_keywords(others);
-  Value caller;
-  for (const Keyword& keyword : arguments.keywords) {
-    size_t i = arguments.positional.size();
-    while (i < count && macro.parameters[i].name != keyword.name.text()) ++i;
-    if (i < count)
-      slots[macro.parameters[i].slot] = keyword.value;
-    else if (macro.takes_caller && keyword.name.text() == "caller")
-      caller = keyword.value;
-    else
-      others->set(keyword.name, keyword.value);
-  }
-  if (macro.takes_caller)
-    slots[macro.caller_slot] =
-        caller.is_missing() || caller.is_none() ? make_undefined_hint("No caller defined") : caller;
-  if (macro.takes_kwargs) {
-    slots[macro.kwargs_slot] = other_keywords;
-  } else if (others->size() != 0) {
-    if (others->find("caller") != nullptr)
-      fail_type("macro '" + macro.name + "' was invoked with two values for the special caller argument");
-    fail_type("macro '" + macro.name + "' takes no keyword argument " + repr(others->items()[0].first));
-  }
-  if (macro.takes_varargs) {
-    const size_t used = std::min(count, arguments.positional.size());
-    slots[macro.varargs_slot] =
-        make_tuple({arguments.positional.begin() + ptrdiff_t(used), arguments.positional.end()});
-  } else if (arguments.positional.size() > count) {
-    fail_type("macro '" + macro.name + "' takes not more than " + std::to_string(count) + " argument(s)");
-  }
-  for (const Parameter& parameter : macro.parameters) {
-    Value& slot = slots[parameter.slot];
-    if (slot.is_missing()) slot = parameter.default_value ? eval(*parameter.default_value) : parameter.undefined;
-  }
 }
 
 }  // namespace chorus::jinja

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,11 +25,11 @@ enum class Flow : uint8_t { next, break_, continue_ };
 class Cursor;
 
 /// Renders a bound template once. Expressions are in evaluate_expression.cpp, statements in
-/// evaluate_statement.cpp, calls of macros and loops in calls.cpp.
+/// evaluate_statement.cpp, macros and blocks in evaluate_macro.cpp.
 class Evaluator {
  public:
-  /// `context` are the values of ast.context_names, missing where the caller gave none.
-  Evaluator(const TemplateAst& ast, std::vector<Value> context, const LocalTime& now);
+  /// `context` are the values of ast.context_names, missing where the caller gave none; `now` null = the clock's.
+  Evaluator(const TemplateAst& ast, std::vector<Value> context, const LocalTime* now);
   ~Evaluator();
   Evaluator(const Evaluator&) = delete;
   Evaluator& operator=(const Evaluator&) = delete;
@@ -51,7 +52,8 @@ class Evaluator {
   Value escape_if_needed(Value text) const;
   /// Keeps an object that could be part of a cycle until the rendering ends, and then takes it apart.
   void keep(const Value& object) { kept_.push_back(object); }
-  const LocalTime& now() const { return now_; }
+  /// The time of the rendering: the same wherever the template asks.
+  const LocalTime& now();
   bool autoescape() const { return autoescape_; }
   const TemplateAst& ast() const { return ast_; }
 
@@ -72,7 +74,7 @@ class Evaluator {
   Value eval_slice(const Value& value, const Slice& slice);
   Value eval_call(const Call& expr);
   Value eval_binary(const Binary& expr);
-  Value eval_compare(const Compare& expr);
+  bool eval_compare(const Compare& expr);
   Value eval_filter(const FilterCall& expr, const Value* text = nullptr);
   bool eval_test(const TestCall& expr);
   Value eval_conditional(const Conditional& expr);
@@ -109,7 +111,7 @@ class Evaluator {
 
   const TemplateAst& ast_;
   std::vector<Value> context_;
-  LocalTime now_;
+  std::optional<LocalTime> now_;
   Budget& budget_;
   Frame* frame_ = nullptr;
   std::string* out_ = nullptr;

@@ -23,8 +23,12 @@ struct Budget {
   int depth = 0;
 };
 
-/// The calling thread's.
-Budget& budget();
+/// The calling thread's. Outside of a rendering the counts mean little.
+inline thread_local constinit Budget thread_budget{
+    .limits = {}, .steps_left = INT64_MAX, .live_bytes = 0, .depth = 0};
+inline Budget& budget() {
+  return thread_budget;
+}
 
 [[noreturn]] void fail_limit(const char* what, int64_t limit);
 
@@ -35,7 +39,13 @@ inline void charge(int64_t steps) {
 }
 
 /// To be asked before a string of that size is built.
-void check_string_size(double bytes);
+[[noreturn]] void fail_string_size();
+inline void check_string_size(double bytes) {
+  if (bytes > double(budget().limits.string_bytes)) fail_string_size();
+}
+inline void check_string_size(size_t bytes) {
+  if (bytes > size_t(budget().limits.string_bytes)) fail_string_size();
+}
 
 /// Guards recursion that the template controls.
 class DepthGuard {

@@ -58,10 +58,18 @@ Error to_error(const Failure& failure, const std::string& name, Position where) 
   return error;
 }
 
-Value find_variable(std::span<const std::pair<std::string_view, const Json*>> variables, std::string_view name) {
-  for (size_t i = variables.size(); i-- > 0;)
-    if (variables[i].first == name) return from_json(*variables[i].second);
-  return global_named(name);
+using Variables = std::span<const std::pair<std::string_view, const Json*>>;
+
+// Only the variables that the template names are turned into values.
+std::vector<Value> context_of(const TemplateAst& ast, Variables variables) {
+  std::vector<Value> context = ast.context_globals;
+  for (size_t n = 0; n < ast.context_names.size(); ++n)
+    for (size_t i = variables.size(); i-- > 0;)
+      if (variables[i].first == ast.context_names[n]) {
+        context[n] = from_json(*variables[i].second);
+        break;
+      }
+  return context;
 }
 
 }  // namespace
@@ -73,6 +81,8 @@ Template::Template(std::string source, std::string name)
     if (source_.size() > max_source_bytes) fail(Cause::limit, "the template is longer than 4 MiB");
     ast_->body = Parser(tokenize(source_)).parse_template();
     bind(*ast_);
+    for (const std::string& variable : ast_->context_names)
+      ast_->context_globals.push_back(global_named(variable));
   } catch (const Failure& failure) {
     throw to_error(failure, name_, failure.where);
   }
@@ -81,13 +91,10 @@ Template::Template(std::string source, std::string name)
 Template::~Template() = default;
 
 std::string Template::render(std::span<const std::pair<std::string_view, const Json*>> variables,
-                             const LocalTime& now, const Limits& limits) const {
+                             const LocalTime* now, const Limits& limits) const {
   const BudgetScope scope(limits);
   try {
-    std::vector<Value> context;
-    context.reserve(ast_->context_names.size());
-    for (const std::string& variable : ast_->context_names) context.push_back(find_variable(variables, variable));
-    Evaluator evaluator(*ast_, std::move(context), now);
+    Evaluator evaluator(*ast_, context_of(*ast_, variables), now);
     try {
       return evaluator.render();
     } catch (const Failure& failure) {

@@ -23,10 +23,10 @@ class Template {
   Template(const Template&) = delete;
   Template& operator=(const Template&) = delete;
 
-  /// Later variables of the same name win. Throws Fault::template_ with the position; when the template called
-  /// raise_exception, the error's problem() are its own words and one of the facts says "raised by": "the
-  /// template".
-  std::string render(std::span<const std::pair<std::string_view, const Json*>> variables, const LocalTime& now,
+  /// `now` is what strftime_now shows, null = the local time. Later variables of the same name win. Throws
+  /// Fault::template_ with the position; when the template called raise_exception, the error's problem() are its
+  /// own words and one of the facts says "raised by": "the template".
+  std::string render(std::span<const std::pair<std::string_view, const Json*>> variables, const LocalTime* now,
                      const Limits& limits = {}) const;
 
   const std::string& source() const { return source_; }

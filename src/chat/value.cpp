@@ -170,7 +170,7 @@ ptrdiff_t Dict::index_of(const Value& key, size_t hash) const {
   return -1;
 }
 
-ptrdiff_t Dict::index_of(std::string_view key) const {
+ptrdiff_t Dict::index_of(std::string_view key, const Str* hashed) const {
   const auto matches = [&](const Item& item) { return item.first.is_string() && item.first.text() == key; };
   if (index_.empty()) {
     for (size_t i = 0; i < items_.size(); ++i)
@@ -178,12 +178,13 @@ ptrdiff_t Dict::index_of(std::string_view key) const {
     return -1;
   }
   const size_t mask = index_.size() - 1;
-  for (size_t at = hash_of(key) & mask; index_[at] != 0; at = (at + 1) & mask)
+  const size_t hash = hashed != nullptr ? hashed->hash() : hash_of(key);
+  for (size_t at = hash & mask; index_[at] != 0; at = (at + 1) & mask)
     if (matches(items_[index_[at] - 1])) return ptrdiff_t(index_[at] - 1);
   return -1;
 }
 
-void Dict::add(Value key, Value value, size_t hash) {
+void Dict::add(Value key, Value value) {
   count_bytes(object_bytes);
   items_.emplace_back(std::move(key), std::move(value));
   if (items_.size() <= max_linear_dict) return;
@@ -192,7 +193,7 @@ void Dict::add(Value key, Value value, size_t hash) {
     return;
   }
   const size_t mask = index_.size() - 1;
-  size_t at = hash & mask;
+  size_t at = hash_of(items_.back().first) & mask;
   while (index_[at] != 0) at = (at + 1) & mask;
   index_[at] = uint32_t(items_.size());
 }
@@ -203,7 +204,7 @@ void Dict::set(Value key, Value value) {
   if (i >= 0)
     items_[size_t(i)].second = std::move(value);
   else
-    add(std::move(key), std::move(value), hash);
+    add(std::move(key), std::move(value));
 }
 
 void Dict::set(std::string_view key, Value value) {
@@ -211,12 +212,18 @@ void Dict::set(std::string_view key, Value value) {
 }
 
 const Value* Dict::find(const Value& key) const {
-  const ptrdiff_t i = key.is_string() ? index_of(key.text()) : index_of(key, hash_of(key));
+  if (key.is_string()) return find(key.str());
+  const ptrdiff_t i = index_of(key, hash_of(key));
   return i < 0 ? nullptr : &items_[size_t(i)].second;
 }
 
 const Value* Dict::find(std::string_view key) const {
-  const ptrdiff_t i = index_of(key);
+  const ptrdiff_t i = index_of(key, nullptr);
+  return i < 0 ? nullptr : &items_[size_t(i)].second;
+}
+
+const Value* Dict::find(const Str& key) const {
+  const ptrdiff_t i = index_of(key.text(), &key);
   return i < 0 ? nullptr : &items_[size_t(i)].second;
 }
 
@@ -230,7 +237,7 @@ Value Opaque::call(Evaluator&, const Arguments&) {
 }
 
 Value make_string(std::string text, bool markup) {
-  check_string_size(double(text.size()));
+  check_string_size(text.size());
   return Value(new Str(std::move(text), markup));
 }
 Value make_string(std::string_view text) {
@@ -293,7 +300,8 @@ Value from_json(const Json& json) {
       auto* dict = new Dict;
       Value result(dict);
       dict->reserve(json.size());
-      for (const auto& [key, value] : json.get_ref<const Json::object_t&>()) dict->set(key, from_json(value));
+      for (const auto& [key, value] : json.get_ref<const Json::object_t&>())
+        dict->add(make_string(std::string_view(key)), from_json(value));
       return result;
     }
     default:

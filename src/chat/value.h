@@ -197,11 +197,14 @@ class Dict : public Object {
   /// Null where there is none.
   const Value* find(const Value& key) const;
   const Value* find(std::string_view key) const;
+  /// The same for a string whose hash may be known already.
+  const Value* find(const Str& key) const;
+  /// set() for a key that is known to be new.
+  void add(Value key, Value value);
 
  private:
   ptrdiff_t index_of(const Value& key, size_t hash) const;
-  ptrdiff_t index_of(std::string_view key) const;
-  void add(Value key, Value value, size_t hash);
+  ptrdiff_t index_of(std::string_view key, const Str* hashed) const;
   void build_index();
 
   std::vector<Item> items_;

@@ -61,7 +61,8 @@ TEST(Goldens, EveryRowOfTheJinjaTable) {
       std::vector<std::pair<std::string_view, const Json*>> variables;
       for (const auto& [name, value] : row["context"].get_ref<const Json::object_t&>())
         variables.emplace_back(name, &value);
-      return parsed.render(variables, jinja::LocalTime::parse(pinned_time));
+      const auto now = jinja::LocalTime::parse(pinned_time);
+      return parsed.render(variables, &now);
     });
     EXPECT_TRUE(as_expected(row, outcome))
         << "row " << i << "\ntemplate: " << source << "\nexpected: " << expectation(row)
