@@ -1,0 +1,202 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "app/cli/commands.h"
+#include "app/cli/console.h"
+#include "app/cli/roofline.h"
+#include "app/cli/synthetic.h"
+#include "base/file.h"
+#include "base/thread_pool.h"
+#include "chorus/engine.h"
+#include "chorus/error.h"
+
+namespace chorus::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  ModelOptions model;
+  std::string synthetic, synthetic_dir;
+  std::vector<int64_t> batch = {1, 8, 29, 101};
+  int64_t prompt_tokens = 70, generate = 256;
+  uint64_t seed = 0;
+  bool roofline = false, json = false;
+};
+
+struct Measured {
+  int64_t batch;
+  double prefill_s, decode_s;  // decode: the steps in which every row decodes
+  double prefill_tokens, decode_tokens;
+  double step_s;  // median of those steps
+  StepCost cost;  // of a step half-way through
+};
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+fs::path cache_folder() {
+  const char* xdg = std::getenv("XDG_CACHE_HOME");
+  return (xdg != nullptr && *xdg != '\0' ? fs::path(xdg) : expand_home("~/.cache")) / "chorus" / "synthetic";
+}
+
+// Written once, under its name only when it is whole.
+std::string synthetic_model(const Options& o) {
+  const Json config = synthetic_config(o.synthetic);
+  const fs::path folder =
+      (o.synthetic_dir.empty() ? cache_folder() : expand_home(o.synthetic_dir)) / fs::path(o.synthetic).stem();
+  if (fs::exists(folder / "config.json")) return folder.string();
+  const fs::path partial = folder.string() + ".partial-" + std::to_string(::getpid());
+  fs::create_directories(folder.parent_path());
+  synthesize_with_progress(config, partial, {.seed = 0, .threads = o.model.load.threads});
+  fs::rename(partial, folder);
+  return folder.string();
+}
+
+TokenIds random_prompt(std::mt19937_64& random, int64_t tokens, int64_t vocabulary) {
+  TokenIds ids;
+  for (int64_t i = 0; i < tokens; ++i) ids.push_back(int32_t(random() % uint64_t(vocabulary)));
+  return ids;
+}
+
+Measured measure(const Model& model, const Options& o, int64_t batch) {
+  Engine engine(model, {.max_rows = batch, .context = o.prompt_tokens + o.generate + 1, .share_prefixes = false});
+  std::mt19937_64 random(o.seed);
+  for (int64_t row = 0; row < batch; ++row)
+    engine.add({.id = std::to_string(row),
+                .prompt = random_prompt(random, o.prompt_tokens, model.vocabulary()),
+                .sampling = {},
+                .stop = {.max_tokens = o.generate, .stop = {}, .stop_token_ids = {}, .ignore_eos = true}});
+  Measured m{.batch = batch,
+             .prefill_s = 0,
+             .decode_s = 0,
+             .prefill_tokens = 0,
+             .decode_tokens = 0,
+             .step_s = 0,
+             .cost = step_cost(model, batch, o.prompt_tokens + o.generate / 2)};
+  std::vector<double> steps;
+  int64_t tokens = 0, finished = 0;
+  const auto count = [&](const Event& event) {
+    if (std::holds_alternative<TokenEvent>(event)) ++tokens;
+    if (const auto* end = std::get_if<FinishedEvent>(&event)) {
+      ++finished;
+      if (end->result.error) throw Error(Fault::internal, "a row failed").with("error", *end->result.error);
+    }
+  };
+  bool prefilling = true;
+  for (int64_t answered = 0;;) {
+    const int64_t before = tokens;
+    const Clock::time_point begin = Clock::now();
+    if (!engine.step(count)) break;
+    const double seconds = seconds_since(begin);
+    if (prefilling)
+      m.prefill_s += seconds;
+    else if (tokens - before == batch)
+      steps.push_back(seconds);
+    answered = std::max(answered, tokens - before);
+    if (tokens - before == batch) prefilling = false;  // every row has its prompt behind it
+  }
+  m.prefill_tokens = double(batch * o.prompt_tokens);
+  for (const double s : steps) m.decode_s += s;
+  m.decode_tokens = double(int64_t(steps.size()) * batch);
+  if (!steps.empty()) {
+    std::nth_element(steps.begin(), steps.begin() + int64_t(steps.size() / 2), steps.end());
+    m.step_s = steps[steps.size() / 2];
+  }
+  return m;
+}
+
+Json to_json(const Measured& m, double bandwidth) {
+  return {{"batch", m.batch},
+          {"prefill_tokens", m.prefill_tokens},
+          {"prefill_s", m.prefill_s},
+          {"prefill_tps", m.prefill_s > 0 ? m.prefill_tokens / m.prefill_s : 0},
+          {"decode_tokens", m.decode_tokens},
+          {"decode_s", m.decode_s},
+          {"decode_tps", m.decode_s > 0 ? m.decode_tokens / m.decode_s : 0},
+          {"step_ms", m.step_s * 1e3},
+          {"step_bytes", m.cost.bytes},
+          {"step_macs", m.cost.macs},
+          {"bandwidth_share", m.step_s > 0 ? m.cost.bytes / m.step_s / bandwidth : 0}};
+}
+
+std::string table_line(const Measured& m, double bandwidth, bool roofline) {
+  std::string line = fmt::format("{:>5}  {:>11.1f}  {:>11.1f}  {:>9.2f}  {:>10}  {:>9.1f} %", m.batch,
+                                 m.prefill_tokens / m.prefill_s, m.decode_s > 0 ? m.decode_tokens / m.decode_s : 0,
+                                 m.step_s * 1e3, bytes_text(m.cost.bytes),
+                                 m.step_s > 0 ? 100 * m.cost.bytes / m.step_s / bandwidth : 0);
+  if (roofline)
+    line +=
+        fmt::format("  {:>9.2f}  {:>8.1f}", m.cost.macs / 1e9, m.step_s > 0 ? m.cost.macs / m.step_s / 1e9 : 0);
+  return line + "\n";
+}
+
+int run_bench(Options o) {
+  if (!o.synthetic.empty()) o.model.model = synthetic_model(o);
+  const int threads = o.model.load.threads > 0 ? o.model.load.threads : usable_threads();
+  const double bandwidth = measure_read_bandwidth(threads);
+  const double one_thread = o.roofline ? measure_read_bandwidth(1) : 0;
+  const Model model = load_model(o.model.model, o.model.load);
+  Json rows = Json::array();
+  if (!o.json) {
+    print(fmt::format("{} on {}: weights {}, {} prompt tokens and {} generated per row\n", o.model.model,
+                      model.device(), bytes_text(double(model.weight_bytes())), o.prompt_tokens, o.generate));
+    print(fmt::format("memory read bandwidth, {} threads: {:.2f} GB/s\n", threads, bandwidth / 1e9));
+    if (o.roofline) print(fmt::format("memory read bandwidth, 1 thread: {:.2f} GB/s\n", one_thread / 1e9));
+    print(std::string("batch  prefill t/s   decode t/s    step ms  bytes/step  of bandwidth") +
+          (o.roofline ? "  GMAC/step   GMAC/s" : "") + "\n");
+  }
+  for (const int64_t batch : o.batch) {
+    const Measured m = measure(model, o, batch);
+    if (o.json)
+      rows.push_back(to_json(m, bandwidth));
+    else
+      print(table_line(m, bandwidth, o.roofline));
+  }
+  if (!o.json) return exit_ok;
+  Json result = {{"model", o.model.model},      {"device", model.device()},
+                 {"threads", threads},          {"weight_bytes", model.weight_bytes()},
+                 {"read_bandwidth", bandwidth}, {"prompt_tokens", o.prompt_tokens},
+                 {"generate", o.generate},      {"batches", rows}};
+  if (o.roofline) result["read_bandwidth_1_thread"] = one_thread;
+  print_json(result);
+  return exit_ok;
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app, Run& run) {
+  const auto o = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("bench", "Throughput beside the machine's measured memory bandwidth");
+  CLI::App& source = *command.add_option_group("Model");
+  source.add_option("--model", o->model.model, "Model folder or org/name");
+  source.add_option("--synthetic", o->synthetic, "Random weights: gpt-oss-20b, gpt-oss-20b-2layers, gpt-oss-tiny");
+  source.require_option(1);
+  command.add_option("--synthetic-dir", o->synthetic_dir,
+                     "Where those are kept; default ~/.cache/chorus/synthetic");
+  command.add_option("--batch", o->batch, "Rows at a time, separated by commas")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--prompt-tokens", o->prompt_tokens, "Per row")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--generate", o->generate, "Tokens per row")
+      ->check(CLI::Range(2, 1 << 30))
+      ->capture_default_str();
+  command.add_option("--seed", o->seed, "Of the random prompts")->capture_default_str();
+  command.add_flag("--roofline", o->roofline, "Also the bandwidth of one thread, and multiply-adds");
+  command.add_flag("--json", o->json, "Print one JSON object");
+  add_load_options(command, o->model.load);
+  command.callback([&run, o] { run = [o] { return run_bench(*o); }; });
+}
+
+}  // namespace chorus::cli
