@@ -22,7 +22,7 @@ struct EngineOptions {
 struct TokenEvent {
   int64_t row;  ///< as returned by add()
   int32_t token_id;
-  std::string_view text;
+  std::string_view text = {};
   bool reasoning;  ///< belongs to the analysis channel
 };
 /// A row ended.
@@ -34,12 +34,12 @@ struct FinishedEvent {
 struct ProgressEvent {
   int64_t rows_done, rows_running, rows_waiting;
   int64_t prompt_tokens, generated_tokens;  ///< computed so far
-  uint64_t kv_bytes_used, kv_bytes;
+  uint64_t kv_bytes;  ///< the whole kv cache
 };
 using Event = std::variant<TokenEvent, FinishedEvent, ProgressEvent>;
 
 /// Continuous batching: rows come at any time, every step() computes one step of the rows that fit, events tell what
-/// happened. One thread steps; add() and cancel() may be called from any.
+/// happened. One thread steps; add() and cancel() may be called from any, an event handler may cancel.
 class Engine {
  public:
   /// Plans and takes all memory. Throws Fault::memory if the budget holds no row.

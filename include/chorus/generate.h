@@ -10,13 +10,13 @@ namespace chorus {
 
 struct GenerateOptions {
   int64_t max_tokens = 256;
-  SamplingParams sampling;
-  std::vector<std::string> stop;
+  SamplingParams sampling = {};
+  std::vector<std::string> stop = {};
 };
 
 /// One piece of a generated text.
 struct GenerationResponse {
-  std::string_view text;
+  std::string_view text = {};
   int32_t token;
   bool reasoning;
 };
@@ -32,17 +32,17 @@ Result stream_generate(const Model& model, const Tokenizer& tokenizer, std::span
 
 struct BatchOptions {
   int64_t max_tokens = 128;
-  std::vector<int64_t> max_tokens_per_prompt;  ///< empty, or one per prompt
-  SamplingParams sampling;
-  std::vector<std::string> stop;
+  std::vector<int64_t> max_tokens_per_prompt = {};  ///< empty, or one per prompt
+  SamplingParams sampling = {};
+  std::vector<std::string> stop = {};
   bool verbose = false;  ///< hand progress lines and the stats to `print`
   std::function<void(std::string_view line)> print = {};  ///< empty: to standard error, when verbose
-  EngineOptions engine;
+  EngineOptions engine = {};
 };
 
 struct BatchResult {
-  std::vector<std::string> texts;  ///< in the order of the prompts, special tokens included
-  std::vector<Result> results;     ///< the same, taken apart
+  std::vector<std::string> texts = {};  ///< in the order of the prompts, special tokens included
+  std::vector<Result> results = {};     ///< the same, taken apart
   BatchStats stats;
 };
 

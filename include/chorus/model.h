@@ -21,7 +21,7 @@ struct LoadOptions {
 /// Logits of one sequence.
 struct Logits {
   int64_t tokens = 0, vocabulary = 0;
-  std::vector<float> values;  ///< [tokens, vocabulary]
+  std::vector<float> values = {};  ///< [tokens, vocabulary]
 
   std::span<const float> row(int64_t token) const {
     return {values.data() + token * vocabulary, size_t(vocabulary)};

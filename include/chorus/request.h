@@ -14,17 +14,17 @@ namespace chorus {
 /// When a row ends, apart from the model's own end of turn.
 struct StopRules {
   int64_t max_tokens = 131072;         ///< generated tokens; 0 computes the prompt and generates nothing
-  std::vector<std::string> stop;       ///< ends the row where one appears in the decoded text; none of it is kept
-  std::vector<int32_t> stop_token_ids; ///< besides the model's eos ids
+  std::vector<std::string> stop = {};  ///< ends the row where one appears in the decoded text; none of it is kept
+  std::vector<int32_t> stop_token_ids = {}; ///< besides the model's eos ids
   bool ignore_eos = false;             ///< for benchmarks
 };
 
 /// One prompt and how to answer it.
 struct Request {
-  std::string id;
-  TokenIds prompt;         ///< token ids; templates and text are applied before (Tokenizer)
-  SamplingParams sampling;
-  StopRules stop;
+  std::string id = {};
+  TokenIds prompt = {};         ///< token ids; templates and text are applied before (Tokenizer)
+  SamplingParams sampling = {};
+  StopRules stop = {};
   int priority = 0;        ///< higher first
   /// Draws depend on sampling.seed, this key and the position, and on nothing else. Equal keys, equal draws.
   uint64_t row_key = 0;

@@ -17,18 +17,18 @@ std::string_view name_of(FinishReason reason);
 
 /// What became of one request.
 struct Result {
-  std::string id;
-  std::optional<std::string> message;    ///< what is meant for the user: channel final
-  std::optional<std::string> reasoning;  ///< channel analysis
-  std::vector<std::pair<std::string, std::string>> channels;  ///< others, by name
+  std::string id = {};
+  std::optional<std::string> message = {};    ///< what is meant for the user: channel final
+  std::optional<std::string> reasoning = {};  ///< channel analysis
+  std::vector<std::pair<std::string, std::string>> channels = {};  ///< others, by name
   Json tool_calls = Json::array();
-  std::string text;                      ///< all that was generated, special tokens included, eos excluded
-  TokenIds token_ids;                    ///< the same as ids, eos excluded
-  std::vector<float> logprobs;           ///< of token_ids, if asked for
+  std::string text = {};                      ///< all that was generated, special tokens included, eos excluded
+  TokenIds token_ids = {};                    ///< the same as ids, eos excluded
+  std::vector<float> logprobs = {};           ///< of token_ids, if asked for
   FinishReason finish_reason = FinishReason::stop;
-  std::string matched_stop;              ///< the stop string that ended it
+  std::string matched_stop = {};              ///< the stop string that ended it
   bool malformed = false;                ///< the text is not well-formed for its format
-  std::optional<std::string> error;
+  std::optional<std::string> error = {};
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;             ///< of the prompt, found in the cache
   int64_t generated_tokens = 0;          ///< eos included

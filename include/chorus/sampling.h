@@ -17,7 +17,7 @@ struct SamplingParams {
   double presence_penalty = 0;    ///< subtracted once for a token seen
   double frequency_penalty = 0;   ///< subtracted for each time that a token was seen
   int64_t penalty_window = 20;    ///< tokens before the next that count as seen, prompt included; 0: all
-  std::vector<std::pair<int32_t, float>> logit_bias;  ///< token id, added to its logit
+  std::vector<std::pair<int32_t, float>> logit_bias = {};  ///< token id, added to its logit
   uint64_t seed = 0;
   bool logprobs = false;          ///< report the log-probability of the drawn token
 

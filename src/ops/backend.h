@@ -3,6 +3,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/thread_pool.h"
 #include "ops/add.h"
 #include "ops/attention.h"
 #include "ops/embedding.h"
@@ -21,6 +22,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;
+  /// Threads of the host, for what is done per row between steps.
+  virtual ThreadPool& host_threads() = 0;
 
   /// Memory that lives as long as the backend, or until it is released. Throws Fault::memory.
   virtual Tensor allocate(DType dtype, Shape shape) = 0;

@@ -12,8 +12,9 @@ namespace chorus::sampler {
 struct Scratch {
   explicit Scratch(int64_t vocabulary);
 
-  std::vector<int32_t> ids;
-  std::vector<float> values;
+  std::vector<int32_t> ids;     ///< [V] candidates
+  std::vector<int32_t> counts;  ///< [V] zero between calls
+  std::vector<float> values;    ///< [V]
 };
 
 struct Sampled {
@@ -23,8 +24,17 @@ struct Sampled {
 
 /// Draws the next token of a row. `logits` [V] may be changed. `tokens` are the row's prompt and generated ids so far.
 /// The draw depends on params.seed, row_key, position and the logits, and on nothing else.
-/// Throws Fault::internal if no logit is finite (NaN, or all -inf).
+/// Throws Fault::internal if the logits have no finite maximum, or a NaN.
 Sampled sample(std::span<float> logits, const SamplingParams& params, std::span<const int32_t> tokens,
                uint64_t row_key, int64_t position, Scratch& scratch);
+
+/// The first step of sample(): logit_bias, then repetition, presence and frequency penalties over the last
+/// penalty_window tokens, as mlx-lm's logits processors.
+void apply_penalties(std::span<float> logits, const SamplingParams& params, std::span<const int32_t> tokens,
+                     Scratch& scratch);
+
+/// The second: the ids that top_p, min_p and top_k leave, likeliest first (ties: the lower id), in scratch.ids. Each of
+/// the three cuts the sorted list of tokens somewhere, so the least of the cuts counts, whatever the order.
+std::span<const int32_t> keep(std::span<const float> logits, const SamplingParams& params, Scratch& scratch);
 
 }  // namespace chorus::sampler

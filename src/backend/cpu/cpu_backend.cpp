@@ -10,14 +10,14 @@
 
 namespace chorus::cpu {
 
-/// Zeroed pages straight from the system, huge ones where it has them: a 12 GB model in 4 KB pages is three million
+/// Zeroed pages straight from the system as they are touched, huge ones where it has them: a 12 GB model in 4 KB pages is three million
 /// entries of the TLB.
 struct CpuBackend::Memory {
   void* data;
   size_t bytes;
 
   explicit Memory(size_t size) : bytes(size) {
-    data = ::mmap(nullptr, std::max<size_t>(bytes, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    data = ::mmap(nullptr, std::max<size_t>(bytes, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED)
       throw Error(Fault::memory, "the system has no memory left").with("needed bytes", bytes);
     if (bytes >= size_t(2) << 20) ::madvise(data, bytes, MADV_HUGEPAGE);

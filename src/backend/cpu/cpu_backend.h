@@ -21,7 +21,7 @@ class CpuBackend final : public Backend {
   ~CpuBackend() override;
 
   std::string_view name() const override { return name_; }
-  ThreadPool& threads() { return threads_; }
+  ThreadPool& host_threads() override { return threads_; }
 
   Tensor allocate(DType dtype, Shape shape) override;
   void release(const Tensor& allocated) override;
