@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "chat/failure.h"
@@ -345,8 +347,9 @@ struct Load : Statement {
 struct TemplateAst {
   Body body;
   FunctionInfo root;
-  std::vector<std::string> context_names;  ///< what the caller's variables are looked up by
-  std::vector<Value> context_globals;      ///< the global of each of those names, or missing
+  std::vector<std::string> context_names;                      ///< what the caller's variables are looked up by
+  std::unordered_map<std::string_view, size_t> context_slots;  ///< index of each of those names
+  std::vector<Value> context_globals;                          ///< the global of each of those names, or missing
   std::vector<const Block*> blocks;
   bool uses_self = false;
   uint16_t self_slot = 0;

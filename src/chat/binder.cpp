@@ -7,6 +7,9 @@
 #include <map>
 #include <unordered_map>
 
+#include "chat/free_names.h"
+#include "chat/walk.h"
+
 namespace chorus::jinja {
 namespace {
 
@@ -40,171 +43,6 @@ Found find(ScopeNames* scope, const std::string& name) {
   for (; scope != nullptr; scope = scope->parent)
     if (const auto it = scope->entries.find(name); it != scope->entries.end()) return {scope, &it->second};
   return {};
-}
-
-// Collects the names that a piece of the template reads without having assigned them before: what decides whether
-// a loop needs its `loop`, a macro its `caller`.
-class FreeNames {
- public:
-  explicit FreeNames(std::vector<std::string> looked_for) : open_(std::move(looked_for)) {}
-  void visit(const Body& body);
-  void visit(const Expr* expr);
-  bool found(std::string_view name) const { return std::find(found_.begin(), found_.end(), name) != found_.end(); }
-
- private:
-  void load(const std::string& name) {
-    if (std::find(open_.begin(), open_.end(), name) != open_.end()) found_.push_back(name);
-  }
-  void store(const std::string& name) { std::erase(open_, name); }
-  void visit(const Target& target);
-  void visit(const Statement& statement);
-  void visit(const MacroInfo& macro);
-
-  std::vector<std::string> open_, found_;
-};
-
-void FreeNames::visit(const Body& body) {
-  for (const auto& statement : body) visit(*statement);
-}
-
-void FreeNames::visit(const Target& target) {
-  if (target.kind == Target::Kind::name) store(target.name);
-  for (const Target& part : target.parts) visit(part);
-}
-
-void FreeNames::visit(const MacroInfo& macro) {
-  for (const Parameter& parameter : macro.parameters) store(parameter.name);
-  for (const Parameter& parameter : macro.parameters) visit(parameter.default_value.get());
-  visit(macro.body);
-}
-
-template <typename Visit>
-void for_each_child(const Expr& expr, Visit visit) {
-  const auto all = [&](const std::vector<ExprPtr>& items) {
-    for (const ExprPtr& item : items) visit(item.get());
-  };
-  const auto arguments = [&](const CallArguments& a) {
-    all(a.positional);
-    for (const auto& [name, value] : a.keywords) visit(value.get());
-    visit(a.star.get());
-    visit(a.star_star.get());
-  };
-  switch (expr.kind) {
-    case ExprKind::constant:
-    case ExprKind::name:
-      return;
-    case ExprKind::tuple:
-    case ExprKind::list:
-    case ExprKind::concat:
-      return all(static_cast<const Sequence&>(expr).items);
-    case ExprKind::dict:
-      for (const auto& [key, value] : static_cast<const DictDisplay&>(expr).items) {
-        visit(key.get());
-        visit(value.get());
-      }
-      return;
-    case ExprKind::attribute:
-      return visit(static_cast<const Attribute&>(expr).operand.get());
-    case ExprKind::item:
-      visit(static_cast<const Item&>(expr).operand.get());
-      return visit(static_cast<const Item&>(expr).index.get());
-    case ExprKind::slice:
-      visit(static_cast<const Slice&>(expr).start.get());
-      visit(static_cast<const Slice&>(expr).stop.get());
-      return visit(static_cast<const Slice&>(expr).step.get());
-    case ExprKind::call:
-      visit(static_cast<const Call&>(expr).callee.get());
-      return arguments(static_cast<const Call&>(expr).arguments);
-    case ExprKind::filter:
-      visit(static_cast<const FilterCall&>(expr).operand.get());
-      return arguments(static_cast<const FilterCall&>(expr).arguments);
-    case ExprKind::test:
-      visit(static_cast<const TestCall&>(expr).operand.get());
-      return arguments(static_cast<const TestCall&>(expr).arguments);
-    case ExprKind::negative:
-    case ExprKind::positive:
-    case ExprKind::logical_not:
-      return visit(static_cast<const Unary&>(expr).operand.get());
-    case ExprKind::logical_and:
-    case ExprKind::logical_or:
-    case ExprKind::binary:
-      visit(static_cast<const Binary&>(expr).left.get());
-      return visit(static_cast<const Binary&>(expr).right.get());
-    case ExprKind::compare:
-      visit(static_cast<const Compare&>(expr).first.get());
-      for (const auto& [op, operand] : static_cast<const Compare&>(expr).links) visit(operand.get());
-      return;
-    case ExprKind::conditional:
-      visit(static_cast<const Conditional&>(expr).condition.get());
-      visit(static_cast<const Conditional&>(expr).then.get());
-      return visit(static_cast<const Conditional&>(expr).otherwise.get());
-  }
-}
-
-void FreeNames::visit(const Expr* expr) {
-  if (expr == nullptr) return;
-  if (expr->kind == ExprKind::name) return load(static_cast<const Name&>(*expr).name);
-  for_each_child(*expr, [this](const Expr* child) { visit(child); });
-}
-
-void FreeNames::visit(const Statement& statement) {
-  switch (statement.kind) {
-    case StatementKind::output:
-      for (const auto& part : static_cast<const Output&>(statement).parts) visit(part.get());
-      return;
-    case StatementKind::if_: {
-      const auto& node = static_cast<const If&>(statement);
-      for (const auto& [condition, body] : node.branches) {
-        visit(condition.get());
-        visit(body);
-      }
-      return visit(node.otherwise);
-    }
-    case StatementKind::for_: {
-      const auto& node = static_cast<const For&>(statement);
-      visit(node.target);
-      visit(node.iterable.get());
-      visit(node.body);
-      visit(node.otherwise);
-      return visit(node.condition.get());
-    }
-    case StatementKind::set: {
-      const auto& node = static_cast<const Set&>(statement);
-      visit(node.target);
-      return visit(node.value.get());
-    }
-    case StatementKind::set_block: {
-      const auto& node = static_cast<const SetBlock&>(statement);
-      visit(node.target);
-      visit(node.filter.get());
-      return visit(node.body);
-    }
-    case StatementKind::macro:
-      return visit(static_cast<const MacroStatement&>(statement).macro);
-    case StatementKind::call_block: {
-      const auto& node = static_cast<const CallBlock&>(statement);
-      visit(node.call.get());
-      return visit(node.caller);
-    }
-    case StatementKind::filter_block:
-      visit(static_cast<const FilterBlock&>(statement).body);
-      return visit(static_cast<const FilterBlock&>(statement).filter.get());
-    case StatementKind::with: {
-      const auto& node = static_cast<const With&>(statement);
-      for (const auto& [target, value] : node.assignments) visit(target);
-      for (const auto& [target, value] : node.assignments) visit(value.get());
-      return visit(node.body);
-    }
-    case StatementKind::autoescape:
-      visit(static_cast<const Autoescape&>(statement).enabled.get());
-      return visit(static_cast<const Autoescape&>(statement).body);
-    case StatementKind::load:
-      return visit(static_cast<const Load&>(statement).template_name.get());
-    case StatementKind::block:
-    case StatementKind::break_:
-    case StatementKind::continue_:
-      return;
-  }
 }
 
 class Binder {
@@ -554,46 +392,6 @@ void Binder::bind(For& node) {
     function = &functions_.emplace_back(Function{&node.recursive_function, function, 0, {}});
   }
   bind_loop_body(node, *function);
-}
-
-bool assigns_loop(const Target& target) {
-  if (target.kind == Target::Kind::name) return target.name == "loop";
-  return std::any_of(target.parts.begin(), target.parts.end(), assigns_loop);
-}
-
-bool assigns_loop(const Body& body);
-bool assigns_loop(const Statement& statement) {
-  switch (statement.kind) {
-    case StatementKind::if_: {
-      const auto& node = static_cast<const If&>(statement);
-      return assigns_loop(node.otherwise) || std::any_of(node.branches.begin(), node.branches.end(),
-                                                         [](const auto& b) { return assigns_loop(b.second); });
-    }
-    case StatementKind::for_: {
-      const auto& node = static_cast<const For&>(statement);
-      return assigns_loop(node.target) || assigns_loop(node.body) || assigns_loop(node.otherwise);
-    }
-    case StatementKind::set:
-      return assigns_loop(static_cast<const Set&>(statement).target);
-    case StatementKind::set_block:
-      return assigns_loop(static_cast<const SetBlock&>(statement).target) ||
-             assigns_loop(static_cast<const SetBlock&>(statement).body);
-    case StatementKind::macro:
-      return assigns_loop(static_cast<const MacroStatement&>(statement).macro.body);
-    case StatementKind::call_block:
-      return assigns_loop(static_cast<const CallBlock&>(statement).caller.body);
-    case StatementKind::filter_block:
-      return assigns_loop(static_cast<const FilterBlock&>(statement).body);
-    case StatementKind::with:
-      return assigns_loop(static_cast<const With&>(statement).body);
-    case StatementKind::autoescape:
-      return assigns_loop(static_cast<const Autoescape&>(statement).body);
-    default:
-      return false;
-  }
-}
-bool assigns_loop(const Body& body) {
-  return std::any_of(body.begin(), body.end(), [](const auto& statement) { return assigns_loop(*statement); });
 }
 
 void Binder::bind_loop_body(For& node, Function& function) {

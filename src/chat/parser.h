@@ -67,7 +67,11 @@ class Parser {
   CallArguments parse_arguments(uint16_t& depth);
   /// Sets the depth of a node from its children's.
   template <typename Node>
-  ExprPtr done(std::unique_ptr<Node> node, std::initializer_list<const Expr*> children);
+  ExprPtr done(std::unique_ptr<Node> node, std::initializer_list<const Expr*> children) const {
+    for (const Expr* child : children)
+      if (child != nullptr) deepen(*node, child->depth);
+    return node;
+  }
   void deepen(Expr& node, int child_depth) const;
 
   // ---- statements
@@ -99,6 +103,9 @@ class Parser {
   std::vector<std::string> open_tags_;
   std::vector<std::vector<std::string_view>> awaited_;  // end tags of the open statements
 };
+
+/// The value of an integer literal's lexeme.
+Value integer_value(const std::string& text);
 
 /// Bounds the parser's own recursion.
 class Parser::Nesting {

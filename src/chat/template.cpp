@@ -63,12 +63,9 @@ using Variables = std::span<const std::pair<std::string_view, const Json*>>;
 // Only the variables that the template names are turned into values.
 std::vector<Value> context_of(const TemplateAst& ast, Variables variables) {
   std::vector<Value> context = ast.context_globals;
-  for (size_t n = 0; n < ast.context_names.size(); ++n)
-    for (size_t i = variables.size(); i-- > 0;)
-      if (variables[i].first == ast.context_names[n]) {
-        context[n] = from_json(*variables[i].second);
-        break;
-      }
+  for (const auto& [name, json] : variables)
+    if (const auto it = ast.context_slots.find(name); it != ast.context_slots.end())
+      context[it->second] = from_json(*json);
   return context;
 }
 
@@ -81,8 +78,10 @@ Template::Template(std::string source, std::string name)
     if (source_.size() > max_source_bytes) fail(Cause::limit, "the template is longer than 4 MiB");
     ast_->body = Parser(tokenize(source_)).parse_template();
     bind(*ast_);
-    for (const std::string& variable : ast_->context_names)
+    for (const std::string& variable : ast_->context_names) {
+      ast_->context_slots.emplace(variable, ast_->context_globals.size());
       ast_->context_globals.push_back(global_named(variable));
+    }
   } catch (const Failure& failure) {
     throw to_error(failure, name_, failure.where);
   }

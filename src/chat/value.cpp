@@ -1,5 +1,6 @@
 #include "chat/value.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -21,6 +22,10 @@ void count_bytes(int64_t bytes) {
   b.live_bytes += bytes;
   if (bytes > 0 && b.limits.live_bytes > 0 && b.live_bytes > b.limits.live_bytes)
     fail_limit("bytes of memory", b.limits.live_bytes);
+}
+
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
 }
 
 size_t hash_of(std::string_view text) {
@@ -111,7 +116,7 @@ Str::~Str() {
 }
 
 size_t Str::count() const {
-  length_ = int64_t(utf8_length(text_));
+  length_ = int64_t(is_ascii(text_) ? text_.size() : utf8_length(text_));
   return size_t(length_);
 }
 
@@ -285,7 +290,7 @@ Value from_json(const Json& json) {
       return Value(json.get<double>());
     case Json::value_t::string: {
       const std::string& text = json.get_ref<const std::string&>();
-      if (!is_utf8(text)) return make_string(replace_invalid_utf8(text));
+      if (!is_ascii(text) && !is_utf8(text)) return make_string(replace_invalid_utf8(text));
       return make_string(std::string_view(text));
     }
     case Json::value_t::array: {
