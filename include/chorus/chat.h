@@ -12,7 +12,7 @@ namespace chorus {
 ///
 ///     Message{.role = "user", .content = "Hello"}
 struct Message {
-  std::string role;
+  std::string role = {};
   Json content = nullptr;       ///< a string, null, or a list of parts as multimodal templates take it
   Json extra = Json::object();  ///< an object
 };
@@ -25,9 +25,9 @@ struct TemplateOptions {
   /// Any further template variable, `reasoning_effort`, `documents`, ...; also overrides what is set otherwise.
   Json kwargs = Json::object();
   /// YYYY-MM-DD, optionally followed by " HH:MM:SS": what strftime_now takes for now. Empty = the local time.
-  std::string date;
+  std::string date = {};
   /// Which of a folder's named templates. Empty = "default", or "tool_use" where there is one and tools are given.
-  std::string template_name;
+  std::string template_name = {};
 };
 
 }  // namespace chorus
