@@ -362,7 +362,7 @@ Value Evaluator::eval_conditional(const Conditional& expr) {
 Value Evaluator::get_attribute(const Value& value, const Value& name) {
   const std::string_view text = name.text();
   if (value.is(Type::undefined)) {
-    if (text.starts_with("__")) return unsafe_attribute(value, name);
+    if (is_object_attribute(text)) return unsafe_attribute(value, name);
     fail_undefined(value);
   }
   if (text.starts_with("__") && text.ends_with("__") && is_object_attribute(text))

@@ -87,22 +87,24 @@ class Lexer {
   bool line_starting_ = true;  // nothing but a tag's end stands before the data on its line
   std::vector<char> open_;     // closing brackets still awaited
   std::vector<Lexeme> lexemes_;
-  size_t counted_ = 0, line_begin_ = 0;
-  int line_ = 1;
+  size_t counted_ = 0;  // up to here the lines and columns are counted
+  Position counted_to_{1, 1};
 };
 
 // Positions are asked for in ascending order but for errors, which may go back.
 Position Lexer::position(size_t at) {
   if (at < counted_) {
-    counted_ = line_begin_ = 0;
-    line_ = 1;
+    counted_ = 0;
+    counted_to_ = {1, 1};
   }
-  for (; counted_ < at; ++counted_)
-    if (text_[counted_] == '\n') {
-      ++line_;
-      line_begin_ = counted_ + 1;
-    }
-  return {line_, int(utf8_length(std::string_view(text_).substr(line_begin_, at - line_begin_))) + 1};
+  for (; counted_ < at; ++counted_) {
+    const char c = text_[counted_];
+    if (c == '\n')
+      counted_to_ = {counted_to_.line + 1, 1};
+    else if ((static_cast<unsigned char>(c) & 0xc0) != 0x80)
+      ++counted_to_.column;
+  }
+  return counted_to_;
 }
 
 size_t Lexer::skip_space_from(size_t at) const {
