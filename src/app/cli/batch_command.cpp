@@ -70,8 +70,7 @@ std::optional<Tokenizer> load_tokenizer(const std::string& model) {
 TokenIds prompt_tokens(const BatchRow& row, const std::optional<Tokenizer>& tokenizer, TemplateOptions options) {
   if (const auto* ids = std::get_if<TokenIds>(&row.prompt)) return *ids;
   if (!tokenizer)
-    throw Error(Fault::input, "the model folder has no tokenizer: only prompts given as tokens can run")
-        .with("line", row.line);
+    throw Error(Fault::input, "the model folder has no tokenizer: only prompts given as tokens can run");
   if (const auto* raw = std::get_if<RawText>(&row.prompt)) return tokenizer->encode(raw->text);
   options.kwargs.update(row.template_kwargs);
   if (row.tools) options.tools = *row.tools;
@@ -142,9 +141,9 @@ class Batch {
                     .priority = row.priority,
                     .row_key = row.row_key});
         return;
-      } catch (const Error& e) {
+      } catch (Error& e) {
         if (e.fault() == Fault::internal) throw;
-        error = e.one_line();
+        error = e.with("line", row.line).one_line();
       }
     }
     ++failed_at_once_;
