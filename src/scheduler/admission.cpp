@@ -6,8 +6,8 @@
 namespace chorus::scheduler {
 namespace {
 
-// A row that could share stands back while another computes the shared part; were it to be overtaken for longer than
-// this, it computes the part itself.
+// A row that could share stands back while another computes the shared part; were it to be overtaken for longer
+// than this, it computes the part itself.
 constexpr int most_stood_back = 64;
 
 }  // namespace
@@ -63,15 +63,13 @@ Scheduler::Admission Scheduler::try_admit(const Candidate& candidate, bool may_s
   if (found_no_room_before(candidate)) return Admission::no_room;
   BlockCache::Match match;
   matched_.clear();
-  if (limits_.share_prefixes)
-    match = cache_.match(candidate.tokens.first(size_t(candidate.may_match)), matched_);
+  if (limits_.share_prefixes) match = cache_.match(candidate.tokens.first(size_t(candidate.may_match)), matched_);
   if (match.pending && may_stand_back) return Admission::stands_back;
   if (!fits(candidate, match.blocks)) return Admission::no_room;
 
   Seat& row = sit_down(candidate);
   for (size_t p = 0; p < cache_.pools(); ++p)
     if (limits_.pools[p].window == 0) take_blocks(row, p, int64_t(row.tokens.size()));
-  if (running_.size() == 1) std::ranges::fill(spare_, 0);
   schedule(row, tokens_that_fit(row, std::min(budget, row.remaining()), spare_), budget);
   publish(row);
   for (size_t p = 0; p < cache_.pools(); ++p) spare_[p] += growth(row, p);

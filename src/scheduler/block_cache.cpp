@@ -44,8 +44,10 @@ void BlockCache::release(size_t p, int32_t block, bool keep) {
     prefixes_.detach(content, p);
     content = PrefixIndex::none;
   }
-  if (content == PrefixIndex::none) pools_[p].free_first(block);
-  else pools_[p].free_last(block);
+  if (content == PrefixIndex::none)
+    pools_[p].free_first(block);
+  else
+    pools_[p].free_last(block);
 }
 
 uint64_t BlockCache::publish(uint64_t parent, std::span<const int32_t> tokens, std::span<const int32_t> block) {
@@ -83,7 +85,8 @@ BlockCache::Match BlockCache::match(std::span<const int32_t> tokens, std::vector
       break;
     }
     nodes.push_back(node);
-    for (size_t p = 0; p < pools_.size(); ++p) run_[p] = prefixes_.block(node, p) == PrefixIndex::none ? 0 : run_[p] + 1;
+    for (size_t p = 0; p < pools_.size(); ++p)
+      run_[p] = prefixes_.block(node, p) == PrefixIndex::none ? 0 : run_[p] + 1;
     if (window_is_there(int64_t(nodes.size()), run_)) match.blocks = int64_t(nodes.size());
     parent = prefixes_.serial(node);
   }

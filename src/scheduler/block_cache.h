@@ -15,8 +15,8 @@ struct PoolSpec {
   int64_t blocks;  ///< a block id stands for that block in every layer of the kind
 };
 
-/// All pools, and what their blocks contain. A block whose content is known keeps it when its last owner leaves, until
-/// the block is taken for something else.
+/// All pools, and what their blocks contain. A block whose content is known keeps it when its last owner leaves,
+/// until the block is taken for something else.
 class BlockCache {
  public:
   BlockCache(const std::vector<PoolSpec>& pools, int block_tokens);
@@ -32,14 +32,14 @@ class BlockCache {
   /// `keep`: the content may be asked for again.
   void release(size_t p, int32_t block, bool keep);
 
-  /// The step under way fills a block after the prefix `parent` with `tokens`; block[p] is where (or none). Returns
-  /// the serial of the prefix that ends with it.
+  /// The step under way fills a block after the prefix `parent` with `tokens`; block[p] is where (or none).
+  /// Returns the serial of the prefix that ends with it.
   uint64_t publish(uint64_t parent, std::span<const int32_t> tokens, std::span<const int32_t> block);
   /// The step has been run: what was published in it can be used.
   void settle();
 
-  /// The longest prefix of `tokens` whose keys and values are there; its nodes go to `nodes`. `pending` tells that the
-  /// step under way computes the block after it: who waits for a step finds more.
+  /// The longest prefix of `tokens` whose keys and values are there; its nodes go to `nodes`. `pending` tells that
+  /// the step under way computes the block after it: who waits for a step finds more.
   struct Match {
     int64_t blocks = 0;
     bool pending = false;
@@ -54,8 +54,8 @@ class BlockCache {
   std::vector<BlockPool> pools_;
   std::vector<std::vector<int32_t>> content_;  // [pool][block] node
   PrefixIndex prefixes_;
-  std::vector<int32_t> pending_;       // nodes published in the step under way
-  mutable std::vector<int64_t> run_;   // match(): per pool, how many blocks in a row are there
+  std::vector<int32_t> pending_;      // nodes published in the step under way
+  mutable std::vector<int64_t> run_;  // match(): per pool, how many blocks in a row are there
 };
 
 /// The block in which the window of a query at `position` begins.

@@ -5,7 +5,8 @@
 
 namespace chorus::scheduler {
 
-BlockPool::BlockPool(int64_t blocks) : owners_(size_t(blocks)), next_(size_t(blocks) + 1), previous_(size_t(blocks) + 1) {
+BlockPool::BlockPool(int64_t blocks)
+    : owners_(size_t(blocks)), next_(size_t(blocks) + 1), previous_(size_t(blocks) + 1) {
   next_[size_t(head())] = previous_[size_t(head())] = head();
   for (int32_t block = 0; block < head(); ++block) free_last(block);
 }

@@ -26,13 +26,13 @@ struct PlanRow {
 
 /// A row whose next token is sampled from this step's logits.
 struct Sample {
-  int32_t row;                      ///< index of the row in the step
-  int32_t logit;                    ///< index into logit_tokens
+  int32_t row;    ///< index of the row in the step
+  int32_t logit;  ///< index into logit_tokens
   RowId id;
   std::span<const int32_t> tokens;  ///< prompt and generated tokens, valid until commit()
   int64_t prompt_tokens;
-  /// No token can follow this one: max_new_tokens, the context, or what the pools can hold for one row. commit() ends
-  /// the row whatever its outcome says.
+  /// No token can follow this one: max_new_tokens, the context, or what the pools can hold for one row. commit()
+  /// ends the row whatever its outcome says.
   bool last;
 };
 

@@ -22,16 +22,16 @@ struct Seat {
   int64_t rank = 0;             ///< lower goes first: minus the priority
   std::vector<int32_t> tokens;  ///< prompt and generated
   int64_t prompt_tokens = 0;
-  int64_t limit = 0;            ///< tokens with which the row ends
+  int64_t limit = 0;  ///< tokens with which the row ends
   bool all_logits = false;
-  int64_t logits_given = 0;     ///< positions whose logits have been in a plan, when all are wanted
+  int64_t logits_given = 0;  ///< positions whose logits have been in a plan, when all are wanted
   int64_t cached_tokens = 0;
-  int64_t computed = 0;         ///< positions in the cache
-  int64_t scheduled = 0;        ///< tokens in the step under way
-  int64_t published = 0;        ///< blocks known to the cache, a prefix
+  int64_t computed = 0;                 ///< positions in the cache
+  int64_t scheduled = 0;                ///< tokens in the step under way
+  int64_t published = 0;                ///< blocks known to the cache, a prefix
   uint64_t prefix = PrefixIndex::root;  ///< the serial of that prefix
   std::vector<RowBlocks> blocks;        ///< per pool
-  int stood_back = 0;  ///< steps it left to a row that computes what it can share
+  int stood_back = 0;                   ///< steps it left to a row that computes what it can share
   bool cancelled = false;
 
   int64_t remaining() const { return int64_t(tokens.size()) - computed; }

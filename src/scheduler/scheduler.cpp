@@ -55,6 +55,7 @@ Scheduler::Scheduler(Limits limits)
       max_positions_(positions_of_one_row(limits_)),
       cache_(limits_.pools, limits_.block_tokens),
       spare_(limits_.pools.size()),
+      no_spare_(limits_.pools.size()),
       filled_(limits_.pools.size()) {
   const auto rows = size_t(limits_.max_rows), tokens = size_t(limits_.max_step_tokens);
   const int64_t longest = blocks_for(max_positions_);
@@ -71,7 +72,8 @@ Scheduler::Scheduler(Limits limits)
   for (auto* list : {&running_, &preempted_, &step_rows_}) list->reserve(rows);
   matched_.reserve(size_t(longest));
 
-  for (auto* list : {&plan_.token_ids, &plan_.positions, &plan_.row_of_token, &plan_.logit_tokens, &plan_.logit_rows})
+  for (auto* list :
+       {&plan_.token_ids, &plan_.positions, &plan_.row_of_token, &plan_.logit_tokens, &plan_.logit_rows})
     list->reserve(tokens);
   plan_.query_begin.reserve(rows + 1);
   plan_.context_lengths.reserve(rows);
@@ -109,11 +111,13 @@ RowId Scheduler::add(RowSpec spec) {
   if (spec.max_new_tokens < 0)
     throw Error(Fault::usage, "max_tokens is negative").with("actual", spec.max_new_tokens);
   if (tokens > limits_.context)
-    throw Error(Fault::input, "the prompt is longer than the context").with("expected at most", limits_.context)
+    throw Error(Fault::input, "the prompt is longer than the context")
+        .with("expected at most", limits_.context)
         .with("actual", tokens);
   if (tokens > max_positions_)
     throw Error(Fault::memory, "the prompt does not fit the memory for keys and values, even alone")
-        .with("expected at most", max_positions_).with("actual", tokens);
+        .with("expected at most", max_positions_)
+        .with("actual", tokens);
   const RowId id = next_id_++;
   waiting_.emplace(Key{-int64_t(spec.priority), id}, Waiting{std::move(spec)});
   return id;
@@ -122,13 +126,16 @@ RowId Scheduler::add(RowSpec spec) {
 void Scheduler::cancel(RowId id) {
   for (Seat* row : running_)
     if (row->id == id) {
-      if (row->scheduled > 0) row->cancelled = true;
-      else end(*row);
+      if (row->scheduled > 0)
+        row->cancelled = true;
+      else
+        end(*row);
       return;
     }
   for (Seat* row : preempted_)
     if (row->id == id) return end(*row);
-  for (auto rank = waiting_.begin(); rank != waiting_.end(); rank = waiting_.lower_bound({rank->first.rank + 1, 0}))
+  for (auto rank = waiting_.begin(); rank != waiting_.end();
+       rank = waiting_.lower_bound({rank->first.rank + 1, 0}))
     if (const auto row = waiting_.find({rank->first.rank, id}); row != waiting_.end()) {
       waiting_.erase(row);
       return;
@@ -156,9 +163,8 @@ const Plan& Scheduler::next() {
 }
 
 void Scheduler::schedule_decode(int64_t& budget) {
-  std::ranges::fill(spare_, 0);
   for (size_t i = 0; i < running_.size(); ++i)
-    if (Seat& row = *running_[i]; row.remaining() == 1 && make_room(row, spare_, budget)) schedule(row, 1, budget);
+    if (Seat& row = *running_[i]; row.remaining() == 1 && make_room(row, budget)) schedule(row, 1, budget);
 }
 
 // A chunk of a row with windows takes more blocks than the row keeps: it leaves one to each prefill row after it.
@@ -168,12 +174,13 @@ void Scheduler::schedule_prefill(int64_t& budget) {
     Seat& row = *running_[i];
     if (row.remaining() <= 1) continue;
     std::ranges::fill(spare_, --rows);
-    if (make_room(row, spare_, budget))
-      schedule(row, tokens_that_fit(row, std::min(budget, row.remaining()), spare_), budget);
+    if (!make_room(row, budget)) continue;
+    const int64_t tokens = tokens_that_fit(row, std::min(budget, row.remaining()), spare_);
+    schedule(row, std::max<int64_t>(1, tokens), budget);
   }
 }
 
-// Of `wanted` tokens, how many find their blocks when `spare` blocks per pool are left.
+// Of `wanted` tokens, how many find their blocks when so many per pool are left alone.
 int64_t Scheduler::tokens_that_fit(const Seat& row, int64_t wanted, std::span<const int64_t> spare) const {
   int64_t tokens = wanted;
   for (size_t p = 0; p < cache_.pools(); ++p) {
@@ -184,8 +191,8 @@ int64_t Scheduler::tokens_that_fit(const Seat& row, int64_t wanted, std::span<co
 }
 
 // Preempts rows from the end until the row's next token finds its blocks. False if that took the row itself.
-bool Scheduler::make_room(const Seat& row, std::span<const int64_t> spare, int64_t& budget) {
-  while (tokens_that_fit(row, 1, spare) < 1) {
+bool Scheduler::make_room(const Seat& row, int64_t& budget) {
+  while (tokens_that_fit(row, 1, no_spare_) < 1) {
     const bool itself = running_.back() == &row;
     preempt_last(budget);
     if (itself) return false;
@@ -264,7 +271,8 @@ void Scheduler::end(Seat& row) {
 void Scheduler::commit(std::span<const Outcome> outcomes) {
   if (!in_step_ || outcomes.size() != plan_.samples.size())
     throw Error(Fault::internal, "the outcomes do not belong to the scheduler's step")
-        .with("expected", in_step_ ? plan_.samples.size() : 0).with("actual", outcomes.size());
+        .with("expected", in_step_ ? plan_.samples.size() : 0)
+        .with("actual", outcomes.size());
   in_step_ = false;
   cache_.settle();
   for (Seat* row : step_rows_) {
@@ -276,8 +284,10 @@ void Scheduler::commit(std::span<const Outcome> outcomes) {
   for (size_t s = 0; s < outcomes.size(); ++s) {
     const Sample& sample = plan_.samples[s];
     Seat& row = *step_rows_[size_t(sample.row)];
-    if (outcomes[s].finished || sample.last) row.cancelled = true;
-    else row.tokens.push_back(outcomes[s].token_id);
+    if (outcomes[s].finished || sample.last)
+      row.cancelled = true;
+    else
+      row.tokens.push_back(outcomes[s].token_id);
   }
   for (Seat* row : step_rows_)
     if (row->cancelled) end(*row);

@@ -35,22 +35,23 @@ struct Outcome {
 };
 
 struct Counts {
-  int64_t waiting = 0;      ///< preempted rows included
+  int64_t waiting = 0;  ///< preempted rows included
   int64_t running = 0;
   int64_t preemptions = 0;  ///< so far
 };
 
 /// Turns waiting rows into steps.
 ///
-/// Rows are served in order of priority, then arrival. Every running row that decodes has a token in every step; what
-/// is left of the step goes to prefill chunks, in order, then to rows not yet running. A row is admitted when the
-/// blocks of all its known tokens are free (of a windowed pool, those that one query sees) with one more for each
-/// running row that can still grow; what it may generate later is not counted. When blocks run out, the last running
-/// row in order gives up its blocks and waits; later it is computed again, and nothing of it is sampled twice. So the
-/// first row in order always advances, and a pool that holds the longest row alone finishes everything.
+/// Rows are served in order of priority, then arrival. Every running row that decodes has a token in every step;
+/// what is left of the step goes to prefill chunks, in order, then to rows not yet running. A row is admitted when
+/// the blocks of all its known tokens are free (of a windowed pool, those that one query sees) with one more for
+/// each running row that can still grow; what it may generate later is not counted. When blocks run out, the last
+/// running row in order gives up its blocks and waits; later it is computed again, and nothing of it is sampled
+/// twice. So the first row in order always advances, and a pool that holds the longest row alone finishes
+/// everything.
 ///
-/// Rows that begin with the same full blocks share them. A row whose next block is computed in the step under way by
-/// another row waits for the next step.
+/// Rows that begin with the same full blocks share them. A row whose next block is computed in the step under way
+/// by another row waits for the next step.
 ///
 /// next() and commit() allocate nothing: all memory is taken by the constructor and by add().
 class Scheduler {
@@ -60,10 +61,11 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  /// Ids count up from 0. Throws Fault::input for an empty prompt and one longer than the context, Fault::memory for
-  /// one that does not fit the pools alone.
+  /// Ids count up from 0. Throws Fault::input for an empty prompt and one longer than the context, Fault::memory
+  /// for one that does not fit the pools alone.
   RowId add(RowSpec spec);
-  /// The row ends now, or with the step under way, whose sample of it is then ignored. Unknown and ended rows: nothing.
+  /// The row ends now, or with the step under way, whose sample of it is then ignored. Unknown and ended rows:
+  /// nothing.
   void cancel(RowId id);
 
   /// The next step; empty when there is no row. Valid until commit(), which must follow unless it is empty.
@@ -99,7 +101,9 @@ class Scheduler {
   enum class Admission { done, stands_back, no_room };
 
   static Key key(const Seat& row) { return {row.rank, row.id}; }
-  int64_t blocks_for(int64_t positions) const { return (positions + limits_.block_tokens - 1) / limits_.block_tokens; }
+  int64_t blocks_for(int64_t positions) const {
+    return (positions + limits_.block_tokens - 1) / limits_.block_tokens;
+  }
   int64_t steady_blocks(size_t p, int64_t positions) const;
   int64_t growth(const Seat& row, size_t p) const;
   int64_t limit_of(const RowSpec& spec) const;
@@ -114,7 +118,7 @@ class Scheduler {
   Candidate candidate(const Key& key, const Waiting& waiting) const;
   Seat& sit_down(const Candidate& candidate);
   int64_t tokens_that_fit(const Seat& row, int64_t wanted, std::span<const int64_t> spare) const;
-  bool make_room(const Seat& row, std::span<const int64_t> spare, int64_t& budget);
+  bool make_room(const Seat& row, int64_t& budget);
   void schedule(Seat& row, int64_t tokens, int64_t& budget);
   void publish(Seat& row);
   void preempt_last(int64_t& budget);
@@ -140,8 +144,9 @@ class Scheduler {
   std::vector<Seat*> step_rows_;  // [R] of plan_
   std::vector<int32_t> matched_;  // try_admit(): nodes of the shared prefix
   std::vector<int64_t> spare_;    // per pool: blocks left alone for the other rows that run
-  std::vector<int32_t> filled_;   // publish(): per pool, the block that is full
-  struct {                        // the row that found no room, and the free blocks it found: no need to look again
+  const std::vector<int64_t> no_spare_;
+  std::vector<int32_t> filled_;  // publish(): per pool, the block that is full
+  struct {                       // the row that found no room, and the free blocks it found: no need to look again
     RowId row = -1;
     size_t pool = 0;
     int64_t free = 0;
