@@ -12,3 +12,4 @@
 #include "chorus/result.h"
 #include "chorus/sampling.h"
 #include "chorus/tokenizer.h"
+#include "chorus/version.h"

@@ -21,7 +21,7 @@ constexpr std::string_view functions = "functions.";
 
 }  // namespace
 
-AnswerParser::AnswerParser(const Tokenizer::State* tokenizer) {
+AnswerParser::AnswerParser(const Tokenizer::State* tokenizer) : has_text_(tokenizer != nullptr) {
   if (tokenizer != nullptr && tokenizer->harmony) harmony_.emplace(*tokenizer->harmony);
 }
 
@@ -39,7 +39,7 @@ bool AnswerParser::in_reasoning() const {
 
 void AnswerParser::finish(Result& result) {
   if (!harmony_) {
-    result.message = result.text;
+    if (has_text_) result.message = result.text;
     return;
   }
   harmony_->finish();

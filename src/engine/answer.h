@@ -23,6 +23,7 @@ class AnswerParser {
   void finish(Result& result);
 
  private:
+  bool has_text_;
   std::optional<harmony::Parser> harmony_;
 };
 
