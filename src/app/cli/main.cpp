@@ -27,7 +27,8 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
     const auto chosen = app.get_subcommands();
-    report(std::string("chorus: ") + e.what());
+    const bool unknown_command = chosen.empty() && argc > 1 && argv[1][0] != '-';
+    report("chorus: " + (unknown_command ? std::string("unknown command\n  command: ") + argv[1] : e.what()));
     report("  help: chorus " + (chosen.empty() ? "" : chosen[0]->get_name() + " ") + "--help");
     return exit_bad_input;
   }

@@ -1,0 +1,113 @@
+#include <gtest/gtest.h>
+
+#include "app/run_program.h"
+#include "base/file.h"
+#include "base/json.h"
+
+namespace chorus::test {
+namespace {
+
+const std::string demo = std::string(CHORUS_SOURCE_DIR) + "/models/demo";
+
+TEST(TextCommands, TokenizeAndDetokenizeAnswerLineByLine) {
+  const Ended ids = run_chorus(
+      {"tokenize", "--model", demo},
+      "{\"text\": \"What is 12 x 12?<|end|>\"}\n{\"txt\": 1}\n{\"text\": \"<|end|>\", \"special\": false}\n");
+  EXPECT_EQ(ids.exit_code, 1);
+  const auto lines = json_lines(ids.out);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0]["ids"].back(), 1021);
+  EXPECT_EQ(lines[1]["error"], "unknown field (field: txt)");
+  EXPECT_GT(lines[2]["ids"].size(), 1u) << "special tokens are text there";
+  const Ended text =
+      run_chorus({"detokenize", "--model", demo}, lines[0].dump() + "\n" + lines[2].dump() + "\n[1]\n");
+  EXPECT_EQ(text.exit_code, 1);
+  const auto texts = json_lines(text.out);
+  ASSERT_EQ(texts.size(), 3u);
+  EXPECT_EQ(texts[0]["text"], "What is 12 x 12?<|end|>");
+  EXPECT_EQ(texts[1]["text"], "<|end|>");
+  EXPECT_EQ(texts[2]["error"], "the line is not a JSON object");
+}
+
+TEST(TextCommands, TemplatePrintsThePromptAndNothingElse) {
+  const std::string messages = R"([{"role": "user", "content": "hi"}])";
+  const std::vector<std::string> base = {
+      "template", "--model", demo, "--messages", "-", "--date", "2026-01-15", "--reasoning-effort", "low"};
+  const std::string prompt = run_chorus(base, messages).out;
+  EXPECT_TRUE(prompt.ends_with("<|start|>user<|message|>hi<|end|><|start|>assistant")) << prompt;
+  EXPECT_NE(prompt.find("2026-01-15"), std::string::npos);
+  EXPECT_NE(prompt.find("low"), std::string::npos);
+  std::vector<std::string> more = base;
+  more.push_back("--no-generation-prompt");
+  EXPECT_TRUE(run_chorus(more, messages).out.ends_with("hi<|end|>"));
+  more = base;
+  more.push_back("--tokens");
+  const std::string with_tokens = run_chorus(more, messages).out;
+  ASSERT_TRUE(with_tokens.starts_with(prompt + "\n["));
+  const Ended ids = run_chorus({"tokenize", "--model", demo}, Json({{"text", prompt}}).dump());
+  EXPECT_EQ(with_tokens.substr(prompt.size() + 1), json_lines(ids.out)[0]["ids"].dump() + "\n");
+}
+
+TEST(TextCommands, ParseTakesAnswersApart) {
+  const Ended run = run_chorus({"parse"},
+                               "<|channel|>analysis<|message|>2 + 2<|end|><|start|>assistant<|channel|>final"
+                               "<|message|>4<|return|>");
+  const Json parsed = parse_json(run.out, "out");
+  EXPECT_EQ(parsed["reasoning"], "2 + 2");
+  EXPECT_EQ(parsed["message"], "4");
+  EXPECT_EQ(parsed["messages"].size(), 2u);
+  EXPECT_EQ(parsed["malformed"], false);
+}
+
+TEST(TextCommands, InspectCountsWhatSynthWrote) {
+  const Json found = parse_json(run_chorus({"inspect", "--model", small_model(), "--json"}).out, "out");
+  EXPECT_EQ(found["model_type"], "gpt_oss");
+  uint64_t experts = 0, embedding = 0;
+  for (const Json& m : found["modules"]) {
+    if (m["module"] == "model.layers.*.mlp.experts.up_proj") experts = m["parameters"];
+    if (m["module"] == "model.embed_tokens") embedding = m["parameters"];
+  }
+  EXPECT_EQ(embedding, 1024u * 128);
+  EXPECT_EQ(experts, 2u * 8 * (128 * 128 + 128)) << "2 layers, 8 experts, matrix and bias";
+}
+
+TEST(TextCommands, GoldensOfTokenizersTemplatesAndHarmony) {
+  if (goldens().empty()) GTEST_SKIP() << "no ../shared/goldens beside this checkout";
+  constexpr size_t some = 40;
+
+  const std::string qwen = (goldens() / "tokenizers/qwen2_like").string();
+  std::string texts;
+  std::vector<Json> cases = json_lines_of(goldens() / "tokenizers/qwen2_like/cases.jsonl");
+  for (const Json& c : cases) texts += Json({{"text", c["text"]}}).dump() + "\n";
+  const auto ids = json_lines(run_chorus({"tokenize", "--model", qwen}, texts).out);
+  ASSERT_EQ(ids.size(), cases.size());
+  for (size_t i = 0; i < cases.size(); ++i) EXPECT_EQ(ids[i]["ids"], cases[i]["ids"]) << cases[i]["text"];
+
+  const std::string folder = (goldens() / "templates/openai-gpt-oss-120b").string();
+  cases = json_lines_of(goldens() / "templates/openai-gpt-oss-120b/cases.jsonl");
+  for (size_t i = 0; i < std::min(some, cases.size()); ++i) {
+    const Json& c = cases[i];
+    const std::filesystem::path tools = scratch_folder() / "tools.json";
+    std::vector<std::string> arguments = {"template", "--model",          folder,   "--messages", "-",
+                                          "--kwargs", c["kwargs"].dump(), "--date", "2026-01-15"};
+    if (!c["tools"].is_null()) {
+      write_file(tools, c["tools"].dump());
+      arguments.insert(arguments.end(), {"--tools", tools.string()});
+    }
+    const Ended run = run_chorus(arguments, c["messages"].dump());
+    if (c.contains("output"))
+      EXPECT_EQ(run.out, c["output"].get<std::string>()) << c["name"] << run.err;
+    else
+      EXPECT_EQ(run.exit_code, 2) << c["name"];
+  }
+
+  cases = json_lines_of(goldens() / "harmony/parse_cases.jsonl");
+  for (size_t i = 0; i < std::min(some, cases.size()); ++i) {
+    const Json& c = cases[i];
+    const Json parsed = parse_json(run_chorus({"parse"}, c["text"].get<std::string>()).out, "out");
+    for (const auto& [channel, text] : c["regex"].items()) EXPECT_EQ(parsed[channel], text) << c["name"];
+  }
+}
+
+}  // namespace
+}  // namespace chorus::test
