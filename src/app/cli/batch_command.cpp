@@ -188,7 +188,9 @@ class Batch {
       if (skipped > 0) report(fmt::format("[chorus] {} rows had been finished before", skipped));
     }
     if (rows_failed_ > 0 && !o_.json)
-      report(fmt::format("chorus: {} rows failed: see \"error\" in their results", rows_failed_));
+      report(rows_failed_ == 1
+                 ? "chorus: 1 row failed: see \"error\" in its result"
+                 : fmt::format("chorus: {} rows failed: see \"error\" in their results", rows_failed_));
     if (missing > 0) {
       if (!o_.json)
         report(fmt::format("chorus: interrupted, {} rows are not finished\n  help: --resume continues", missing));
