@@ -10,5 +10,5 @@ scripts/setup.sh
 scripts/build.sh release
 output=$(mktemp -d)/results.jsonl
 build/release/src/app/cli/chorus batch --model models/demo --input models/demo/prompts.jsonl --output "$output" \
-  --reasoning-effort minimal --date 2026-01-15 --table
+  --reasoning-effort minimal --date 2026-01-15
 echo "The results as JSON lines: $output"
