@@ -25,7 +25,8 @@ void pause() {
 
 int usable_threads() {
   cpu_set_t set;
-  int n = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : int(std::thread::hardware_concurrency());
+  int n =
+      ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : int(std::thread::hardware_concurrency());
   std::ifstream file("/sys/fs/cgroup/cpu.max");  // "max 100000" or "150000 100000"
   std::string quota;
   double period = 0;
@@ -50,13 +51,21 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::for_each(int64_t n, FunctionRef<void(int64_t)> body) {
-  for_each_on_thread(n, [&](int64_t i, int) { body(i); });
+  run(n, [&](int64_t i, int64_t, int) { body(i); });
+}
+
+void ThreadPool::for_each_ahead(int64_t n, FunctionRef<void(int64_t, int64_t)> body) {
+  run(n, [&](int64_t i, int64_t next, int) { body(i, next); });
 }
 
 void ThreadPool::for_each_on_thread(int64_t n, FunctionRef<void(int64_t, int)> body) {
+  run(n, [&](int64_t i, int64_t, int thread) { body(i, thread); });
+}
+
+void ThreadPool::run(int64_t n, Body body) {
   if (n <= 0) return;
   if (workers_.empty() || n == 1) {
-    for (int64_t i = 0; i < n; ++i) body(i, 0);
+    for (int64_t i = 0; i < n; ++i) body(i, i + 1, 0);
     return;
   }
   const std::lock_guard turn(one_loop_at_a_time_);
@@ -71,18 +80,19 @@ void ThreadPool::for_each_on_thread(int64_t n, FunctionRef<void(int64_t, int)> b
   }
   run_share(0);
   for (int spins = 0; running_.load(std::memory_order_acquire) > 0; ++spins) {
-    if (spins < spins_before_sleep) pause();
-    else std::this_thread::yield();
+    if (spins < spins_before_sleep)
+      pause();
+    else
+      std::this_thread::yield();
   }
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
 void ThreadPool::run_share(int thread) {
-  for (;;) {
-    const int64_t i = next_.fetch_add(1, std::memory_order_relaxed);
-    if (i >= n_) return;
+  for (int64_t i = next_.fetch_add(1, std::memory_order_relaxed), next = 0; i < n_; i = next) {
+    next = next_.fetch_add(1, std::memory_order_relaxed);
     try {
-      (*body_)(i, thread);
+      (*body_)(i, next, thread);
     } catch (...) {
       const std::lock_guard lock(error_mutex_);
       if (!error_) error_ = std::current_exception();

@@ -12,9 +12,9 @@
 
 namespace chorus {
 
-/// A fixed set of threads for short parallel loops. Workers spin for a moment between loops (a decode step is a few
-/// hundred loops of some tens of microseconds), then sleep. The calling thread takes part in every loop.
-/// One loop at a time: calls from several threads take turns; a loop body must not start another loop.
+/// A fixed set of threads for short parallel loops. Workers spin for a moment between loops (a decode step is a
+/// few hundred loops of some tens of microseconds), then sleep. The calling thread takes part in every loop. One
+/// loop at a time: calls from several threads take turns; a loop body must not start another loop.
 class ThreadPool {
  public:
   /// `threads` >= 1 in all, the caller included; 0 = usable_threads().
@@ -29,10 +29,15 @@ class ThreadPool {
   /// The first exception of a body is thrown again here, after the others have ended.
   void for_each(int64_t n, FunctionRef<void(int64_t)> body);
 
-  /// The same with the number of the running thread, 0 <= thread < size(), to index scratch memory.
+  /// The same, and each call is told which i the thread will have next (>= n: none), to fetch what that needs.
+  void for_each_ahead(int64_t n, FunctionRef<void(int64_t i, int64_t next)> body);
+
+  /// for_each() with the number of the running thread, 0 <= thread < size(), to index scratch memory.
   void for_each_on_thread(int64_t n, FunctionRef<void(int64_t i, int thread)> body);
 
  private:
+  using Body = FunctionRef<void(int64_t i, int64_t next, int thread)>;
+  void run(int64_t n, Body body);
   void work(int thread);
   void run_share(int thread);
 
@@ -40,7 +45,7 @@ class ThreadPool {
   std::mutex one_loop_at_a_time_;
 
   // The current loop, written by the caller before `generation_` tells the workers.
-  const FunctionRef<void(int64_t, int)>* body_ = nullptr;
+  const Body* body_ = nullptr;
   int64_t n_ = 0;
   alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<uint32_t> generation_{0};

@@ -12,7 +12,9 @@ KvLayer CpuBackend::make_kv_layer(int64_t blocks, int64_t kv_heads, int64_t head
   if (tokens != block_tokens)
     throw Error(Fault::internal, "kv blocks on a CPU hold 16 tokens").with("actual", tokens);
   if (head_dim % 16 != 0 || head_dim > max_head_dim)
-    throw Error(Fault::model, "head_dim is not supported").with("expected", "a multiple of 16, at most 512").with("actual", head_dim);
+    throw Error(Fault::model, "head_dim is not supported")
+        .with("expected", "a multiple of 16, at most 512")
+        .with("actual", head_dim);
   const DType dtype = fast() ? DType::bf16 : DType::f32;
   const Shape shape{blocks, kv_heads, block_tokens * head_dim};
   return {.keys = allocate(dtype, shape),
@@ -44,15 +46,19 @@ void CpuBackend::store_kv(const KvStore& op) {
 
 void CpuBackend::run(const KvStore& op) {
   if (workspace().measuring()) return;
-  if (fast()) store_kv<bf16>(op);
-  else store_kv<float>(op);
+  if (fast())
+    store_kv<bf16>(op);
+  else
+    store_kv<float>(op);
 }
 
 void CpuBackend::run(const PagedAttention& op) {
   const int64_t tokens = op.q.size(0), all_heads = op.q.size(1), dim = op.q.size(2), groups = op.kv.kv_heads;
   const int64_t heads = all_heads / groups;
   if (heads > max_heads_per_kv_head)
-    throw Error(Fault::model, "too many query heads per kv head").with("limit", max_heads_per_kv_head).with("actual", heads);
+    throw Error(Fault::model, "too many query heads per kv head")
+        .with("limit", max_heads_per_kv_head)
+        .with("actual", heads);
   const Arena::Scope scope(workspace());
   float* const q = workspace().array<float>(op.q.elements());  // scaled once, not once per key
   if (workspace().measuring()) return;

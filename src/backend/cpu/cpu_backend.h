@@ -63,10 +63,7 @@ class CpuBackend final : public Backend {
   /// Room for the inputs of `tokens` tokens; null pointers while measuring.
   std::span<TokenInputs> take_inputs(const float* x, int64_t tokens, const PanelFormat& format);
   void quantise(std::span<TokenInputs> inputs, const PanelFormat& format);
-  void product(const PanelFormat& format, const std::byte* panel, std::span<const TokenInputs> x, float* out,
-               int64_t out_stride) const {
-    (fast() ? kernels_.panel_fast : kernels_.panel_exact)(format, panel, x, out, out_stride);
-  }
+  void product(const PanelProduct& p) const { (fast() ? kernels_.panel_fast : kernels_.panel_exact)(p); }
 
   template <typename T>
   void store_kv(const KvStore& op);
@@ -82,8 +79,8 @@ class CpuBackend final : public Backend {
 /// The format of a placed matrix's panels.
 PanelFormat format_of(const Matrix& placed);
 inline const std::byte* panel_of(const Matrix& placed, const PanelFormat& format, int64_t matrix, int64_t panel) {
-  return static_cast<const std::byte*>(placed.data.raw()) + (matrix * ((placed.rows + panel_rows - 1) / panel_rows) + panel) *
-                                             format.panel_bytes();
+  return static_cast<const std::byte*>(placed.data.raw()) +
+         (matrix * ((placed.rows + panel_rows - 1) / panel_rows) + panel) * format.panel_bytes();
 }
 
 }  // namespace chorus::cpu

@@ -28,22 +28,28 @@ void sort_by_expert(const int32_t* experts, int64_t pairs, int64_t count, Pairs&
   sorted.first[0] = 0;
 }
 
-void add_bias(const float* bias, float* rows, int64_t count, int64_t stride) {
-  for (int64_t i = 0; i < count; ++i)
-    for (int r = 0; r < panel_rows; ++r) rows[i * stride + r] += bias[r];
-}
+/// The bias of one panel, whole even where the matrix ends inside it.
+struct PanelBias {
+  PanelBias(const Tensor& biases, int64_t expert, int64_t rows, int64_t panel) {
+    if (biases.empty()) return;
+    const int64_t row = panel * panel_rows;
+    std::copy_n(biases.data<float>() + expert * rows + row, std::min<int64_t>(panel_rows, rows - row), values);
+  }
+  float values[panel_rows] = {};
+};
 
 }  // namespace
 
-// The unit of work is one panel of one expert: its weights are read from memory once and used for all of its tokens,
-// and threads take units of all experts from one queue, so that unequal experts balance.
+// The unit of work is one panel of one expert: its weights are read from memory once and used for all of its
+// tokens, and threads take units of all experts from one queue, so that unequal experts balance.
 void CpuBackend::run(const ExpertMlp& op) {
   const int64_t tokens = op.x.size(0), hidden = op.x.size(1), chosen = op.experts.size(1);
   const int64_t pairs = tokens * chosen, experts = op.gate.experts(), inner = op.gate.weight.rows;
   const PanelFormat in_format = format_of(op.gate.weight), out_format = format_of(op.down.weight);
   const PanelFormat up_format = format_of(op.up.weight);
   // Widths in whole panels: columns past the real ones are never read.
-  const int64_t in_panels = (inner + panel_rows - 1) / panel_rows, out_panels = (hidden + panel_rows - 1) / panel_rows;
+  const int64_t in_panels = (inner + panel_rows - 1) / panel_rows,
+                out_panels = (hidden + panel_rows - 1) / panel_rows;
 
   Arena& arena = workspace();
   const Arena::Scope scope(arena);
@@ -64,36 +70,56 @@ void CpuBackend::run(const ExpertMlp& op) {
   const int64_t act_stride = in_panels * panel_rows;
   for (int64_t i = 0; i < pairs; ++i) act[size_t(i)].values = activations + i * act_stride;
 
-  threads_.for_each(sorted.used_count * in_panels, [&](int64_t unit) {
-    const int64_t e = sorted.used[unit / in_panels], p = unit % in_panels, row = p * panel_rows;
-    float bias[2][panel_rows] = {};
-    const int64_t rows = std::min<int64_t>(panel_rows, inner - row);
-    if (!op.gate.bias.empty()) std::copy_n(op.gate.bias.data<float>() + e * inner + row, rows, bias[0]);
-    if (!op.up.bias.empty()) std::copy_n(op.up.bias.data<float>() + e * inner + row, rows, bias[1]);
+  threads_.for_each_ahead(sorted.used_count * in_panels, [&](int64_t unit, int64_t next_unit) {
+    const auto panel = [&](const ExpertLinear& m, const PanelFormat& f, int64_t u) {
+      return u < sorted.used_count * in_panels ? panel_of(m.weight, f, sorted.used[u / in_panels], u % in_panels)
+                                               : nullptr;
+    };
+    const int64_t e = sorted.used[unit / in_panels], p = unit % in_panels;
+    const PanelBias gate_bias(op.gate.bias, e, inner, p), up_bias(op.up.bias, e, inner, p);
     alignas(64) float gate[pair_chunk * panel_rows], up[pair_chunk * panel_rows];
     for (int64_t i = sorted.first[e]; i < sorted.first[e + 1]; i += pair_chunk) {
       const int64_t n = std::min<int64_t>(pair_chunk, sorted.first[e + 1] - i);
       const std::span<const TokenInputs> in(x_of_pair + i, size_t(n));
-      product(in_format, panel_of(op.gate.weight, in_format, e, p), in, gate, panel_rows);
-      product(up_format, panel_of(op.up.weight, up_format, e, p), in, up, panel_rows);
-      add_bias(bias[0], gate, n, panel_rows);
-      add_bias(bias[1], up, n, panel_rows);
+      const bool first = i == sorted.first[e];  // later chunks find their weights in the cache
+      const std::byte* up_panel = panel(op.up, up_format, unit);
+      product({.format = in_format,
+               .panel = panel(op.gate, in_format, unit),
+               .next = first ? up_panel : nullptr,
+               .bias = gate_bias.values,
+               .x = in,
+               .out = gate,
+               .out_stride = panel_rows});
+      product({.format = up_format,
+               .panel = up_panel,
+               .next = first ? panel(op.gate, in_format, next_unit) : nullptr,
+               .bias = up_bias.values,
+               .x = in,
+               .out = up,
+               .out_stride = panel_rows});
       for (int64_t j = 0; j < n; ++j)
         kernels_.clamped_swiglu(gate + j * panel_rows, up + j * panel_rows, panel_rows, op.activation.alpha,
-                                op.activation.limit, activations + (i + j) * act_stride + row);
+                                op.activation.limit, activations + (i + j) * act_stride + p * panel_rows);
     }
   });
 
   quantise(act, act_format);
-  threads_.for_each(sorted.used_count * out_panels, [&](int64_t unit) {
-    const int64_t e = sorted.used[unit / out_panels], p = unit % out_panels, row = p * panel_rows;
-    float bias[panel_rows] = {};
-    if (!op.down.bias.empty())
-      std::copy_n(op.down.bias.data<float>() + e * hidden + row, std::min<int64_t>(panel_rows, hidden - row), bias);
+  threads_.for_each_ahead(sorted.used_count * out_panels, [&](int64_t unit, int64_t next_unit) {
+    const auto panel = [&](int64_t u) {
+      return u < sorted.used_count * out_panels
+                 ? panel_of(op.down.weight, out_format, sorted.used[u / out_panels], u % out_panels)
+                 : nullptr;
+    };
+    const int64_t e = sorted.used[unit / out_panels], p = unit % out_panels;
+    const PanelBias bias(op.down.bias, e, hidden, p);
     const int64_t first = sorted.first[e], n = sorted.first[e + 1] - first, stride = out_panels * panel_rows;
-    float* to = results + first * stride + row;
-    product(out_format, panel_of(op.down.weight, out_format, e, p), act.subspan(size_t(first), size_t(n)), to, stride);
-    add_bias(bias, to, n, stride);
+    product({.format = out_format,
+             .panel = panel(unit),
+             .next = panel(next_unit),
+             .bias = bias.values,
+             .x = act.subspan(size_t(first), size_t(n)),
+             .out = results + first * stride + p * panel_rows,
+             .out_stride = stride});
   });
 
   // Back to the tokens, in the order of the choices.

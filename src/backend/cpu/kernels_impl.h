@@ -1,8 +1,8 @@
 #pragma once
 
-// The inner loops, written once over the sixteen lanes of chorus::cpu::simd. Each kernels_*.cpp includes its simd_*.h,
-// then this file, and is compiled for its instruction set; everything is in unnamed namespaces, so that no code of
-// one instruction set is ever linked into another's place.
+// The inner loops, written once over the sixteen lanes of chorus::cpu::simd. Each kernels_*.cpp includes its
+// simd_*.h, then this file, and is compiled for its instruction set; everything is in unnamed namespaces, so that
+// no code of one instruction set is ever linked into another's place.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -17,9 +17,10 @@ using simd::F;
 using simd::I;
 
 constexpr int64_t block_columns = 32;  // inputs that share one int8 scale
-constexpr int token_tile = 8;          // tokens for which a weight is unpacked once
 
-const uint8_t* bytes(const std::byte* p) { return reinterpret_cast<const uint8_t*>(p); }
+const uint8_t* bytes(const std::byte* p) {
+  return reinterpret_cast<const uint8_t*>(p);
+}
 
 int32_t four_codes(const int8_t* p) {
   int32_t word;
@@ -27,19 +28,22 @@ int32_t four_codes(const int8_t* p) {
   return word;
 }
 
-// --- matrix panels -------------------------------------------------------------------------------------------------
+// --- matrix panels
+// -------------------------------------------------------------------------------------------------
 
 /// The scale and quant_bias vectors of a group of an affine panel.
 struct GroupScales {
   F scale, quant_bias;
 };
 template <typename T>
-GroupScales group_scales(const PanelFormat& f, const std::byte* panel, int64_t group) {
-  const T* at = reinterpret_cast<const T*>(panel + f.code_bytes()) + group * 2 * panel_rows;
+inline GroupScales group_scales(const std::byte* scales, int64_t group) {
+  const T* at = reinterpret_cast<const T*>(scales) + group * 2 * panel_rows;
   return {simd::load(at), simd::load(at + panel_rows)};
 }
-GroupScales group_scales(const PanelFormat& f, const std::byte* panel, int64_t group) {
-  return f.wide_scales ? group_scales<float>(f, panel, group) : group_scales<bf16>(f, panel, group);
+[[gnu::always_inline]] inline GroupScales group_scales(const PanelFormat& f, const std::byte* panel,
+                                                       int64_t group) {
+  const std::byte* scales = panel + f.code_bytes();
+  return f.wide_scales ? group_scales<float>(scales, group) : group_scales<bf16>(scales, group);
 }
 
 /// 32 columns of 16 rows as unsigned bytes, four columns a register.
@@ -58,69 +62,135 @@ void unpack_codes(const std::byte* panel, int64_t block, I (&w)[8]) {
     for (I& codes : w) codes = simd::fp4_to_units(codes);
 }
 
-/// int8 inputs: 32-bit sums inside a block of 32 columns, f32 across.
-template <PanelKind kind, int tokens>
-void fast_tile(const PanelFormat& f, const std::byte* panel, const TokenInputs* x, float* out, int64_t out_stride) {
-  F acc[tokens];
-  for (F& a : acc) a = simd::set1(0.f);
-  const uint8_t* e8m0_scales = bytes(panel) + f.code_bytes();
-  const int64_t blocks = f.columns / block_columns, blocks_per_group = std::max<int64_t>(1, f.group_size / block_columns);
-  GroupScales affine{};
-  for (int64_t b = 0; b < blocks; ++b) {
-    I w[8];
-    unpack_codes<kind>(panel, b, w);
-    if constexpr (kind == PanelKind::mxfp4)
-      affine.scale = simd::mul(simd::e8m0(e8m0_scales + b * panel_rows), simd::set1(0.5f));  // units are halves
-    else if (b % blocks_per_group == 0)
-      affine = group_scales(f, panel, b / blocks_per_group);
-    for (int t = 0; t < tokens; ++t) {
-      const int8_t* codes = x[t].codes + b * block_columns;
-      I sum = simd::set1(kind == PanelKind::mxfp4 ? x[t].offsets[b] : 0);
-      for (int i = 0; i < 8; ++i) sum = simd::dot<kind != PanelKind::affine8>(sum, w[i], four_codes(codes + 4 * i));
-      acc[t] = simd::fma(simd::to_floats(sum), simd::mul(affine.scale, simd::set1(x[t].scales[b])), acc[t]);
-      if constexpr (kind != PanelKind::mxfp4)
-        acc[t] = simd::fma(affine.quant_bias, simd::set1(x[t].scaled_sums[b]), acc[t]);
+/// Asks for the next panel, an equal share with every block of this one. It goes to the L2 cache: two panels would
+/// push each other out of the first level.
+template <PanelKind kind, bool ahead>
+class NextPanel {
+ public:
+  NextPanel(const PanelFormat& f, const std::byte* next)
+      : at_(next), rest_(f.panel_bytes() / line - f.columns / block_columns * lines_per_block) {}
+  void fetch_share() {
+    if constexpr (ahead) {
+      for (int i = 0; i < lines_per_block; ++i) simd::prefetch(at_ + i * line);
+      at_ += lines_per_block * line;
+      if (rest_-- > 0) {  // the scales' share
+        simd::prefetch(at_);
+        at_ += line;
+      }
     }
   }
-  for (int t = 0; t < tokens; ++t) simd::store(out + t * out_stride, acc[t]);
+
+ private:
+  static constexpr int line = 64, lines_per_block = kind == PanelKind::affine8 ? 8 : 4;
+  const std::byte* at_;
+  int64_t rest_;
+};
+
+template <int tokens>
+void store_rows(const PanelProduct& p, size_t first, const F (&acc)[tokens]) {
+  const F bias = p.bias != nullptr ? simd::load(p.bias) : simd::set1(0.f);
+  for (int t = 0; t < tokens; ++t)
+    simd::store(p.out + (int64_t(first) + t) * p.out_stride, simd::add(acc[t], bias));
+}
+
+template <PanelKind kind>
+I block_dot(const I (&w)[8], const int8_t* codes, int32_t offset) {
+  I sum = simd::set1(offset);
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) sum = simd::dot<kind != PanelKind::affine8>(sum, w[i], four_codes(codes + 4 * i));
+  return sum;
+}
+
+/// int8 inputs, E2M1 weights: 32-bit sums inside a block of 32 columns, f32 across.
+template <int tokens, bool ahead>
+void fp4_tile(const PanelProduct& p, size_t first) {
+  F acc[tokens];
+  for (F& a : acc) a = simd::set1(0.f);
+  const TokenInputs* x = &p.x[first];
+  const uint8_t* scales = bytes(p.panel) + p.format.code_bytes();
+  NextPanel<PanelKind::mxfp4, ahead> next(p.format, p.next);
+  for (int64_t b = 0; b < p.format.columns / block_columns; ++b) {
+    next.fetch_share();
+    I w[8];
+    unpack_codes<PanelKind::mxfp4>(p.panel, b, w);
+    const F scale = simd::mul(simd::e8m0(scales + b * panel_rows), simd::set1(0.5f));  // units are halves
+#pragma GCC unroll 16
+    for (int t = 0; t < tokens; ++t) {
+      const I sum = block_dot<PanelKind::mxfp4>(w, x[t].codes + b * block_columns, x[t].offsets[b]);
+      acc[t] = simd::fma(simd::to_floats(sum), simd::mul(scale, simd::set1(x[t].scales[b])), acc[t]);
+    }
+  }
+  store_rows<tokens>(p, first, acc);
+}
+
+/// int8 inputs, affine weights: the sums of the inputs, which every row needs for its quant_bias, came with them.
+template <PanelKind kind, int tokens, bool ahead>
+void affine_tile(const PanelProduct& p, size_t first) {
+  F acc[tokens];
+  for (F& a : acc) a = simd::set1(0.f);
+  const TokenInputs* x = &p.x[first];
+  const int64_t blocks = p.format.columns / block_columns, per_group = p.format.group_size / block_columns;
+  NextPanel<kind, ahead> next(p.format, p.next);
+  for (int64_t b = 0; b < blocks;) {
+    const GroupScales s = group_scales(p.format, p.panel, b / per_group);
+    for (const int64_t group_end = b + per_group; b < group_end; ++b) {
+      next.fetch_share();
+      I w[8];
+      unpack_codes<kind>(p.panel, b, w);
+#pragma GCC unroll 16
+      for (int t = 0; t < tokens; ++t) {
+        const I sum = block_dot<kind>(w, x[t].codes + b * block_columns, 0);
+        acc[t] = simd::fma(simd::to_floats(sum), simd::mul(s.scale, simd::set1(x[t].scales[b])), acc[t]);
+        acc[t] = simd::fma(s.quant_bias, simd::set1(x[t].scaled_sums[b]), acc[t]);
+      }
+    }
+  }
+  store_rows<tokens>(p, first, acc);
 }
 
 /// One column of 16 rows as floats. `codes` holds four columns a lane.
 template <PanelKind kind, int byte>
 F column_value(const I& codes, const GroupScales& s) {
   const I code = simd::byte_of<byte>(codes);
-  if constexpr (kind == PanelKind::mxfp4) return simd::mul(simd::fp4_to_floats(code), s.scale);
-  else return simd::fma(simd::to_floats(code), s.scale, s.quant_bias);
+  if constexpr (kind == PanelKind::mxfp4)
+    return simd::mul(simd::fp4_to_floats(code), s.scale);
+  else
+    return simd::fma(simd::to_floats(code), s.scale, s.quant_bias);
 }
 
 template <int tokens>
 void add_column(const F& w, const TokenInputs* x, int64_t column, F (&acc)[tokens]) {
+#pragma GCC unroll 16
   for (int t = 0; t < tokens; ++t) acc[t] = simd::fma(w, simd::set1(x[t].values[column]), acc[t]);
 }
 
 /// f32 inputs, weights made floats one column at a time.
 template <PanelKind kind, int tokens>
-void exact_tile(const PanelFormat& f, const std::byte* panel, const TokenInputs* x, float* out, int64_t out_stride) {
+void exact_tile(const PanelProduct& p, size_t first) {
   F acc[tokens];
   for (F& a : acc) a = simd::set1(0.f);
+  const PanelFormat& f = p.format;
+  const TokenInputs* x = &p.x[first];
   if constexpr (kind == PanelKind::dense_bf16 || kind == PanelKind::dense_f32) {
     using T = std::conditional_t<kind == PanelKind::dense_bf16, bf16, float>;
-    const T* elements = reinterpret_cast<const T*>(panel);
+    const T* elements = reinterpret_cast<const T*>(p.panel);
     for (int64_t c = 0; c < f.columns; ++c) add_column<tokens>(simd::load(elements + c * panel_rows), x, c, acc);
   } else {
-    const uint8_t* e8m0_scales = bytes(panel) + f.code_bytes();
+    const uint8_t* e8m0_scales = bytes(p.panel) + f.code_bytes();
     const int64_t blocks = f.columns / block_columns;
     const int64_t blocks_per_group = std::max<int64_t>(1, f.group_size / block_columns);
     GroupScales s{};
     for (int64_t b = 0; b < blocks; ++b) {
-      if constexpr (kind == PanelKind::mxfp4) s.scale = simd::e8m0(e8m0_scales + b * panel_rows);
-      else if (b % blocks_per_group == 0) s = group_scales(f, panel, b / blocks_per_group);
+      if constexpr (kind == PanelKind::mxfp4)
+        s.scale = simd::e8m0(e8m0_scales + b * panel_rows);
+      else if (b % blocks_per_group == 0)
+        s = group_scales(f, p.panel, b / blocks_per_group);
       for (int i = 0; i < 8; ++i) {
         I codes;
         if constexpr (kind == PanelKind::affine8) {
-          codes = simd::load_ints(panel + (b * 8 + i) * 64);
+          codes = simd::load_ints(p.panel + (b * 8 + i) * 64);
         } else {
-          const I both = simd::load_ints(panel + (b * 4 + i / 2) * 64);
+          const I both = simd::load_ints(p.panel + (b * 4 + i / 2) * 64);
           codes = i % 2 == 0 ? simd::nibbles_low(both) : simd::nibbles_high(both);
         }
         const int64_t column = b * block_columns + 4 * i;
@@ -131,44 +201,58 @@ void exact_tile(const PanelFormat& f, const std::byte* panel, const TokenInputs*
       }
     }
   }
-  for (int t = 0; t < tokens; ++t) simd::store(out + t * out_stride, acc[t]);
+  store_rows<tokens>(p, first, acc);
 }
 
-template <bool fast, PanelKind kind, int tokens>
-void tile(const PanelFormat& f, const std::byte* panel, const TokenInputs* x, float* out, int64_t out_stride) {
-  if constexpr (fast && kind != PanelKind::dense_bf16 && kind != PanelKind::dense_f32)
-    fast_tile<kind, tokens>(f, panel, x, out, out_stride);
+template <bool fast, PanelKind kind, int tokens, bool ahead>
+void tile(const PanelProduct& p, size_t first) {
+  if constexpr (!fast || kind == PanelKind::dense_bf16 || kind == PanelKind::dense_f32)
+    exact_tile<kind, tokens>(p, first);
+  else if constexpr (kind == PanelKind::mxfp4)
+    fp4_tile<tokens, ahead>(p, first);
   else
-    exact_tile<kind, tokens>(f, panel, x, out, out_stride);
+    affine_tile<kind, tokens, ahead>(p, first);
 }
 
-template <bool fast, PanelKind kind>
-void tiles(const PanelFormat& f, const std::byte* panel, std::span<const TokenInputs> x, float* out,
-           int64_t out_stride) {
-  size_t t = 0;
-  const auto next = [&]<int n>(std::integral_constant<int, n>) {
-    tile<fast, kind, n>(f, panel, &x[t], out + int64_t(t) * out_stride, out_stride);
-    t += n;
+/// Tiles of the widest kind, then one for what is left: a weight is unpacked once per tile. The first pass over
+/// the panel asks for the next one.
+template <bool fast, PanelKind kind, int widest>
+void tiles(const PanelProduct& p) {
+  size_t first = 0;
+  const auto run = [&]<int n>(std::integral_constant<int, n>) {
+    if (first == 0 && p.next != nullptr)
+      tile<fast, kind, n, true>(p, first);
+    else
+      tile<fast, kind, n, false>(p, first);
+    first += n;
   };
-  while (x.size() - t >= token_tile) next(std::integral_constant<int, token_tile>{});
-  if (x.size() - t >= 4) next(std::integral_constant<int, 4>{});
-  if (x.size() - t >= 2) next(std::integral_constant<int, 2>{});
-  if (x.size() - t >= 1) next(std::integral_constant<int, 1>{});
+  while (p.x.size() - first >= widest) run(std::integral_constant<int, widest>{});
+  const auto rest = [&]<int n>(auto self, std::integral_constant<int, n> size) {
+    if (p.x.size() - first == n) return run(size);
+    if constexpr (n > 1) self(self, std::integral_constant<int, n - 1>{});
+  };
+  if constexpr (widest > 1) rest(rest, std::integral_constant<int, widest - 1>{});
 }
 
 template <bool fast>
-void panel_product(const PanelFormat& f, const std::byte* panel, std::span<const TokenInputs> x, float* out,
-                   int64_t out_stride) {
-  switch (f.kind) {
-    case PanelKind::mxfp4: return tiles<fast, PanelKind::mxfp4>(f, panel, x, out, out_stride);
-    case PanelKind::affine8: return tiles<fast, PanelKind::affine8>(f, panel, x, out, out_stride);
-    case PanelKind::affine4: return tiles<fast, PanelKind::affine4>(f, panel, x, out, out_stride);
-    case PanelKind::dense_bf16: return tiles<fast, PanelKind::dense_bf16>(f, panel, x, out, out_stride);
-    case PanelKind::dense_f32: return tiles<fast, PanelKind::dense_f32>(f, panel, x, out, out_stride);
+void panel_product(const PanelProduct& p) {
+  constexpr int widest = fast ? simd::int8_tile : simd::float_tile;
+  switch (p.format.kind) {
+    case PanelKind::mxfp4:
+      return tiles<fast, PanelKind::mxfp4, widest>(p);
+    case PanelKind::affine8:
+      return tiles<fast, PanelKind::affine8, widest>(p);
+    case PanelKind::affine4:
+      return tiles<fast, PanelKind::affine4, widest>(p);
+    case PanelKind::dense_bf16:
+      return tiles<fast, PanelKind::dense_bf16, simd::float_tile>(p);
+    case PanelKind::dense_f32:
+      return tiles<fast, PanelKind::dense_f32, simd::float_tile>(p);
   }
 }
 
-void quantise(const float* x, int64_t columns, int8_t* codes, float* scales, float* scaled_sums, int32_t* offsets) {
+void quantise(const float* x, int64_t columns, int8_t* codes, float* scales, float* scaled_sums,
+              int32_t* offsets) {
   for (int64_t b = 0; b < columns / block_columns; ++b) {
     const float* in = x + b * block_columns;
     const F lo = simd::load(in), hi = simd::load(in + 16);
@@ -192,7 +276,8 @@ void quantise(const float* x, int64_t columns, int8_t* codes, float* scales, flo
   }
 }
 
-// --- what happens between the matrices -----------------------------------------------------------------------------
+// --- what happens between the matrices
+// -----------------------------------------------------------------------------
 
 /// e^x: 2^n times a polynomial in the rest (|rest| <= ln2 / 2). Relative error under 2e-7; 0 below -87.3.
 F exp(F x) {
@@ -233,9 +318,10 @@ void clamped_swiglu(const float* gate, const float* up, int64_t n, float alpha, 
   }
 }
 
-// --- attention -----------------------------------------------------------------------------------------------------
+// --- attention
+// -----------------------------------------------------------------------------------------------------
 
-constexpr int64_t key_block = 16;          // keys of a kv block, one a lane
+constexpr int64_t key_block = 16;            // keys of a kv block, one a lane
 constexpr int64_t key_tile = 8 * key_block;  // keys between two updates of the running maximum
 
 template <typename T>
@@ -272,11 +358,13 @@ void attention(const AttentionRow& a) {
   std::fill(a.out, a.out + a.heads * a.dim, 0.f);
   for (int64_t tile = a.first / key_tile * key_tile; tile <= a.position; tile += key_tile) {
     const int64_t from = std::max(a.first, tile), to = std::min(a.position + 1, tile + key_tile);
-    const int64_t lanes_from = from / key_block * key_block, lanes_to = (to + key_block - 1) / key_block * key_block;
+    const int64_t lanes_from = from / key_block * key_block,
+                  lanes_to = (to + key_block - 1) / key_block * key_block;
     for (int64_t p = lanes_from; p < lanes_to; p += key_block) {
       const T* keys = block_at<T>(a, p / key_block).keys;
       int64_t h = 0;
-      for (; h + 8 <= a.heads; h += 8) score_block<T, 8>(a.q + h * a.dim, a.dim, keys, scores + h * key_tile + p - tile);
+      for (; h + 8 <= a.heads; h += 8)
+        score_block<T, 8>(a.q + h * a.dim, a.dim, keys, scores + h * key_tile + p - tile);
       for (; h < a.heads; ++h) score_block<T, 1>(a.q + h * a.dim, a.dim, keys, scores + h * key_tile + p - tile);
     }
     for (int64_t h = 0; h < a.heads; ++h) {
@@ -284,7 +372,8 @@ void attention(const AttentionRow& a) {
       std::fill(s + lanes_from, s + from, -std::numeric_limits<float>::infinity());
       std::fill(s + to, s + lanes_to, -std::numeric_limits<float>::infinity());
       F best = simd::load(s + lanes_from);
-      for (int64_t p = lanes_from + key_block; p < lanes_to; p += key_block) best = simd::max(best, simd::load(s + p));
+      for (int64_t p = lanes_from + key_block; p < lanes_to; p += key_block)
+        best = simd::max(best, simd::load(s + p));
       const float new_top = std::max(top[h], simd::max_of(best));
       F sums = simd::set1(0.f);
       for (int64_t p = lanes_from; p < lanes_to; p += key_block) {
@@ -298,7 +387,8 @@ void attention(const AttentionRow& a) {
       total[h] = total[h] * shrink + simd::sum(sums);
       top[h] = new_top;
       float* out = a.out + h * a.dim;
-      for (int64_t d = 0; d < a.dim; d += 16) simd::store(out + d, simd::mul(simd::load(out + d), simd::set1(shrink)));
+      for (int64_t d = 0; d < a.dim; d += 16)
+        simd::store(out + d, simd::mul(simd::load(out + d), simd::set1(shrink)));
     }
     for (int64_t p = lanes_from; p < lanes_to; p += key_block) {
       const T* values = block_at<T>(a, p / key_block).values;

@@ -19,16 +19,23 @@ void CpuBackend::run(const MatMul& op) {
   const float* const bias = op.linear.bias.empty() ? nullptr : op.linear.bias.data<float>();
   // Neighbouring panels together: one linear stream per thread reads memory best.
   const int64_t per_unit = std::clamp<int64_t>(panels / (threads_.size() * 8), 1, 16);
-  threads_.for_each((panels + per_unit - 1) / per_unit, [&](int64_t unit) {
-    for (int64_t p = unit * per_unit; p < std::min(panels, (unit + 1) * per_unit); ++p) {
-      const int64_t first = p * panel_rows, rows = std::min<int64_t>(panel_rows, outputs - first);
-      const bool whole = rows == panel_rows;
-      float* to = whole ? out + first : edge;
-      const int64_t stride = whole ? outputs : panel_rows;
-      product(format, panel_of(w, format, 0, p), x, to, stride);
+  const int64_t units = (panels + per_unit - 1) / per_unit;
+  threads_.for_each_ahead(units, [&](int64_t unit, int64_t next_unit) {
+    const int64_t end = std::min(panels, (unit + 1) * per_unit);
+    for (int64_t p = unit * per_unit; p < end; ++p) {
+      const int64_t first = p * panel_rows, next = p + 1 < end ? p + 1 : next_unit * per_unit;
+      const bool whole = first + panel_rows <= outputs;
+      product({.format = format,
+               .panel = panel_of(w, format, 0, p),
+               .next = next < panels ? panel_of(w, format, 0, next) : nullptr,
+               .bias = bias != nullptr && whole ? bias + first : nullptr,
+               .x = x,
+               .out = whole ? out + first : edge,
+               .out_stride = whole ? outputs : panel_rows});
+      if (whole) continue;
       for (int64_t t = 0; t < tokens; ++t)
-        for (int64_t r = 0; r < rows; ++r)
-          out[t * outputs + first + r] = to[t * stride + r] + (bias != nullptr ? bias[first + r] : 0);
+        for (int64_t r = 0; r < outputs - first; ++r)
+          out[t * outputs + first + r] = edge[t * panel_rows + r] + (bias != nullptr ? bias[first + r] : 0);
     }
   });
 }

@@ -26,6 +26,10 @@ inline Out lanes(Fn fn) {
   return out;
 }
 
+/// Tokens for which a weight is unpacked once: as many as their sums find registers.
+constexpr int int8_tile = 4, float_tile = 4;
+inline void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }  // to the L2 cache
+
 inline F load(const float* p) { F f; std::memcpy(&f, p, sizeof f); return f; }
 inline F load(const bf16* p) { return lanes<F>([&](int i) { return to_float(p[i]); }); }
 inline void store(float* p, const F& f) { std::memcpy(p, &f, sizeof f); }
