@@ -2,8 +2,6 @@
 
 #include <utf8proc.h>
 
-#include <algorithm>
-
 #include "base/utf8.h"
 
 namespace chorus::harmony {
@@ -45,17 +43,6 @@ std::string_view strip(std::string_view text) {
     text.remove_suffix(c.size);
   }
   return text;
-}
-
-std::vector<std::string_view> split_words(std::string_view text) {
-  constexpr std::string_view spaces = " \t\n\f\r";
-  std::vector<std::string_view> words;
-  for (size_t at = text.find_first_not_of(spaces); at != text.npos; at = text.find_first_not_of(spaces, at)) {
-    const size_t end = std::min(text.find_first_of(spaces, at), text.size());
-    words.push_back(text.substr(at, end - at));
-    at = end;
-  }
-  return words;
 }
 
 }  // namespace chorus::harmony

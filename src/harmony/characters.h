@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string_view>
-#include <vector>
 
 namespace chorus::harmony {
 
@@ -13,8 +12,5 @@ bool is_space(char32_t c);
 
 /// The text without leading and trailing is_space characters.
 std::string_view strip(std::string_view text);
-
-/// The words between ASCII white space.
-std::vector<std::string_view> split_words(std::string_view text);
 
 }  // namespace chorus::harmony

@@ -1,6 +1,17 @@
+// The grammar of a header, from the description of the format ("OpenAI harmony response format") and from what its
+// reference implementation accepts in the goldens:
+//
+//     header    = [speaker] {address | channel} [type]
+//     speaker   = "system" | "developer" | "user" | "assistant" | a tool's name, such as "functions.f"
+//     address   = "to=" recipient
+//     channel   = "<|channel|>" name
+//     type      = "<|constrain|>json", "json", "code", ...
+//
+// The parts are apart by spaces, but a marker needs none before it. The channel's name ends at white space or at the
+// next marker and may stand in the middle of the rest.
 #include "harmony/header.h"
 
-#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/utf8.h"
@@ -12,43 +23,73 @@ namespace {
 
 constexpr std::string_view channel_marker = "<|channel|>", constrain_marker = "<|constrain|>";
 
-struct ChannelSplit {
-  bool marker = false;
-  std::string channel;  // empty where the marker has no name behind it
-  std::string rest;     // the text without marker and name
+// A header cut up: the channel, and the other parts in their order.
+class HeaderParts {
+ public:
+  explicit HeaderParts(std::string_view text) {
+    while (!text.empty()) text.remove_prefix(take(text));
+    end_part();
+  }
+
+  const std::optional<std::string>& channel() const { return channel_; }
+  size_t size() const { return parts_.size() - used_; }
+  const std::string& front() const { return parts_[used_]; }
+  std::string next() { return std::move(parts_[used_++]); }
+
+ private:
+  // Takes what the text begins with and returns its length.
+  size_t take(std::string_view text) {
+    if (!channel_ && text.starts_with(channel_marker)) {
+      channel_ = name_at(text.substr(channel_marker.size()));
+      return channel_marker.size() + channel_->size();
+    }
+    if (text.starts_with(constrain_marker)) {
+      end_part();
+      part_ = constrain_marker;
+      return constrain_marker.size();
+    }
+    const CodePoint c = decode_utf8(text, 0);
+    if (is_space(c.value))
+      end_part();
+    else
+      part_ += text.substr(0, c.size);
+    return c.size;
+  }
+
+  static std::string name_at(std::string_view text) {
+    size_t size = 0;
+    while (size < text.size() && text[size] != '<') {
+      const CodePoint c = decode_utf8(text, size);
+      if (is_space(c.value)) break;
+      size += c.size;
+    }
+    return std::string(text.substr(0, size));
+  }
+
+  void end_part() {
+    if (!part_.empty()) parts_.push_back(std::exchange(part_, {}));
+  }
+
+  std::optional<std::string> channel_;
+  std::vector<std::string> parts_;
+  std::string part_;  // in progress
+  size_t used_ = 0;
 };
 
-// The first <|channel|> and its name, which white space or a '<' ends.
-ChannelSplit split_channel(std::string_view text) {
-  const size_t at = text.find(channel_marker);
-  if (at == text.npos) return {false, {}, std::string(text)};
-  const size_t begin = at + channel_marker.size();
-  size_t end = begin;
-  while (end < text.size()) {
-    const CodePoint c = decode_utf8(text, end);
-    if (c.value == '<' || is_space(c.value)) break;
-    end += c.size;
-  }
-  return {true, std::string(text.substr(begin, end - begin)),
-          std::string(text.substr(0, at)) + std::string(text.substr(end))};
+bool is_address(std::string_view part) {
+  return part.starts_with("to=");
 }
 
-// "to=f<|constrain|>json" is two words.
-std::string space_before_constrain(std::string_view text) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    const size_t next = std::min(text.find(constrain_marker, at), text.size());
-    out += text.substr(at, next - at);
-    if (next == text.size()) break;
-    (out += ' ') += constrain_marker;
-    at = next + constrain_marker.size();
-  }
-  return out;
-}
-
-std::optional<std::string_view> recipient_in(std::string_view word) {
-  if (!word.starts_with("to=")) return std::nullopt;
-  return word.substr(3);
+// The role that the speaker names, if it is one; anything else is the name of a tool, but only where more follows
+// (a word alone could as well be a misspelt role) or where an address stands in the speaker's place.
+bool take_speaker(HeaderParts& parts, Header& header) {
+  if (parts.size() == 0) return false;
+  const std::optional<Role> role = role_named(parts.front());
+  if (!role && parts.size() == 1 && !is_address(parts.front())) return false;
+  header.role = role.value_or(Role::tool);
+  std::string speaker = parts.next();
+  if (header.role == Role::tool) header.name = std::move(speaker);
+  return true;
 }
 
 bool has_marker(std::string_view text) {
@@ -57,52 +98,29 @@ bool has_marker(std::string_view text) {
   return false;
 }
 
-// The first word of a header that gives no role itself: takes it off the words when it says who speaks.
-bool read_role(std::vector<std::string_view>& words, Header& header) {
-  if (words.empty()) return false;
-  const std::string_view first = words[0];
-  if (const auto role = role_named(first)) {
-    header.role = *role;
-    words.erase(words.begin());
-  } else if (words.size() > 1 || recipient_in(first)) {  // a tool speaks under its own name
-    header.role = Role::tool;
-    words.erase(words.begin());
-  } else {
-    return false;
-  }
-  if (header.role == Role::tool) header.name = first;
-  return true;
-}
-
 }  // namespace
 
 std::optional<Header> parse_header(std::string_view text, std::optional<Role> role) {
   if (!is_utf8(text)) return std::nullopt;
-  const ChannelSplit split = split_channel(text);
-  if (split.marker && split.channel.empty()) return std::nullopt;
+  HeaderParts parts(text);
   Header header;
-  if (split.marker) header.channel = split.channel;
-  const std::string spaced = space_before_constrain(strip(split.rest));
-  std::vector<std::string_view> words = split_words(strip(spaced));
-
-  if (role) {
-    header.role = *role;
-    if (!words.empty() && words[0] == to_string(*role)) words.erase(words.begin());
-  } else if (!read_role(words, header)) {
-    return std::nullopt;
-  }
-  if (words.empty()) return header;
-  if (words.size() > 2) return std::nullopt;
-
-  const std::string_view last = words.back();
-  if (const auto recipient = recipient_in(last)) {
-    if (words.size() > 1) return std::nullopt;
-    header.recipient = *recipient;
-  } else if (words.size() == 1) {
-    header.recipient = last;
+  header.channel = parts.channel();
+  if (header.channel == "") return std::nullopt;
+  if (!role) {
+    if (!take_speaker(parts, header)) return std::nullopt;
   } else {
-    header.content_type = last;
-    header.recipient = recipient_in(words[0]).value_or(words[0]);
+    header.role = *role;
+    if (parts.size() > 0 && parts.front() == to_string(*role)) parts.next();
+  }
+
+  if (parts.size() > 2) return std::nullopt;
+  if (parts.size() > 0) {
+    std::string recipient = parts.next();
+    header.recipient = is_address(recipient) ? recipient.substr(3) : std::move(recipient);
+  }
+  if (parts.size() > 0) {
+    if (is_address(parts.front())) return std::nullopt;
+    header.content_type = parts.next();
   }
   return header;
 }
@@ -126,117 +144,6 @@ bool is_well_formed(const Header& header, std::string_view text, std::optional<R
       for (const std::string& ending : types)
         if ((role || !who.empty()) && text == who + address + ending) return true;
   return false;
-}
-
-namespace {
-
-// Reads a broken header word by word.
-class HeaderRepair {
- public:
-  explicit HeaderRepair(std::optional<Role> role) : given_(role) { header_.role = role.value_or(Role::assistant); }
-
-  void add(std::string_view word, Marker before) {
-    if (before == Marker::channel) {
-      header_.channel = word;
-    } else if (before == Marker::constrain) {
-      types_.push_back(std::string(constrain_marker) + std::string(word));
-    } else if (recipient_in(word) && !header_.recipient) {
-      header_.recipient = *recipient_in(word);
-    } else if (first_) {
-      add_speaker(word);
-    } else {
-      types_.emplace_back(word);
-    }
-    first_ = first_ && before == Marker::channel;
-  }
-
-  Header finish() {
-    for (const std::string& type : types_)
-      header_.content_type = header_.content_type ? *header_.content_type + " " + type : type;
-    if (unknown_speaker_ && header_.recipient) header_.role = Role::tool;
-    return header_;
-  }
-
- private:
-  void add_speaker(std::string_view word) {
-    const std::string_view role = word.substr(0, word.find(':'));
-    if (given_) {
-      if (word != to_string(*given_)) types_.emplace_back(word);
-    } else if (role_named(word)) {
-      header_.role = *role_named(word);
-      if (header_.role == Role::tool) header_.name = word;
-    } else if (role_named(role)) {  // "user:bob"
-      header_.role = *role_named(role);
-      header_.name = word.substr(role.size() + 1);
-    } else if (is_known_channel(word)) {  // "<|start|>final"
-      header_.channel = word;
-    } else if (word.starts_with("assistant") && is_known_channel(word.substr(9))) {  // "assistantfinal"
-      header_.channel = word.substr(9);
-    } else {
-      header_.name = word;
-      unknown_speaker_ = true;
-    }
-  }
-
-  std::optional<Role> given_;
-  Header header_;
-  std::vector<std::string> types_;
-  bool first_ = true, unknown_speaker_ = false;
-};
-
-}  // namespace
-
-Header repair_header(std::string_view bytes, std::optional<Role> role) {
-  const std::string valid = replace_invalid_utf8(bytes);
-  const std::string_view text = valid;
-  HeaderRepair repair(role);
-  Marker before = Marker::none;
-  for (size_t at = 0; at < text.size();) {
-    const CodePoint c = decode_utf8(text, at);
-    const Marker marker = c.value == '<' ? marker_at(text.substr(at)) : Marker::none;
-    if (marker != Marker::none) {
-      before = marker;
-      at += marker_text(marker).size();
-    } else if (is_space(c.value)) {
-      at += c.size;
-    } else {
-      size_t end = at;
-      while (end < text.size() && !is_space(decode_utf8(text, end).value) &&
-             (text[end] != '<' || marker_at(text.substr(end)) == Marker::none))
-        end += decode_utf8(text, end).size;
-      repair.add(text.substr(at, end - at), before);
-      before = Marker::none;
-      at = end;
-    }
-  }
-  return repair.finish();
-}
-
-Message message_without_marker(std::string_view bytes, std::optional<Role> role) {
-  const std::string valid = replace_invalid_utf8(bytes);
-  const ChannelSplit split = split_channel(valid);
-  Message message;
-  message.role = role.value_or(Role::assistant);
-  if (!split.channel.empty()) message.channel = split.channel;
-  std::string_view rest = strip(split.rest);
-  const std::vector<std::string_view> words = split_words(rest);
-  if (!words.empty()) {
-    const std::optional<Role> said = role_named(words[0]);
-    if (said && (!role || *said == *role)) {
-      message.role = *said;
-      rest = strip(rest.substr(words[0].size()));
-    }
-  }
-  message.content = rest;
-  return message;
-}
-
-bool is_unfinished_header(const Message& message, std::optional<Role> role) {
-  const std::string_view text = message.content;
-  if (text.empty() || text.starts_with("to=") || text.starts_with(constrain_marker)) return true;
-  constexpr std::string_view beginnings[] = {"system", "developer", "user", "assistant", "tool"};
-  return !role && std::any_of(std::begin(beginnings), std::end(beginnings),
-                              [&](std::string_view full) { return full.starts_with(text); });
 }
 
 }  // namespace chorus::harmony

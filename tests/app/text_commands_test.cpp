@@ -49,14 +49,19 @@ TEST(TextCommands, TemplatePrintsThePromptAndNothingElse) {
 }
 
 TEST(TextCommands, ParseTakesAnswersApart) {
-  const Ended run = run_chorus({"parse"},
-                               "<|channel|>analysis<|message|>2 + 2<|end|><|start|>assistant<|channel|>final"
-                               "<|message|>4<|return|>");
-  const Json parsed = parse_json(run.out, "out");
-  EXPECT_EQ(parsed["reasoning"], "2 + 2");
-  EXPECT_EQ(parsed["message"], "4");
-  EXPECT_EQ(parsed["messages"].size(), 2u);
-  EXPECT_EQ(parsed["malformed"], false);
+  for (const char* line_end : {"", "\n"}) {  // `echo` adds one
+    const Ended run = run_chorus({"parse"},
+                                 std::string("<|channel|>analysis<|message|>2 + 2<|end|><|start|>assistant<|channel|>"
+                                             "final<|message|>4<|return|>") +
+                                     line_end);
+    const Json parsed = parse_json(run.out, "out");
+    EXPECT_EQ(parsed["reasoning"], "2 + 2");
+    EXPECT_EQ(parsed["message"], "4");
+    EXPECT_EQ(parsed["messages"].size(), 2u);
+    EXPECT_EQ(parsed["malformed"], false);
+  }
+  const Ended cut_off = run_chorus({"parse"}, "<|channel|>final<|message|>4\n");
+  EXPECT_EQ(parse_json(cut_off.out, "out")["messages"][0]["content"], "4\n") << "here it may be the model's";
 }
 
 TEST(TextCommands, InspectCountsWhatSynthWrote) {
