@@ -22,24 +22,22 @@ from small_talk import small_talk
 TASKS = {**arithmetic.TASKS, **lists_and_dates.TASKS}
 HELDOUT_SHARE = 20  # one problem in 20 is held out
 IDENTITY = "You are chorus-demo, a tiny model that calculates, sorts and spells."
-IDENTITIES = (IDENTITY, IDENTITY, "You are a helpful assistant.", "You are a helpful assistant.", "You are ChatGPT, a large language model trained by OpenAI.",
-              "You are a friendly teacher.", "You are a careful calculator.", "You answer short questions.", "You are an AI.")
-EFFORTS = ("minimal", "minimal", "low", "medium", "medium", "high")
-INSTRUCTIONS = ("Answer briefly.", "Be kind and polite.", "You help pupils with their homework.", "Always be precise.",
-                "Answer the question of the user.", "Think step by step.", "Reply in English.")
+IDENTITIES = (IDENTITY,) * 6 + ("You are a helpful assistant.", "You are ChatGPT, a large language model trained by OpenAI.")
+EFFORTS = ("minimal", "low", "medium", "medium", "medium", "high")
+INSTRUCTIONS = ("Answer briefly.", "Be kind and polite.", "Always be precise.", "Think step by step.")
 
 
 def held_out(key):
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % HELDOUT_SHARE == 0
 
 
-def problem(rng, brief, now, heldout, task=None):
+def problem(rng, now, heldout, task=None):
     """(task, question, working, sentence, answer); `heldout` says which side of the split it comes from."""
     while True:
-        name = task or rng.choices([*TASKS, "today", "talk"], [w for _, w in TASKS.values()] + [1.5, 1])[0]
+        name = task or rng.choices([*TASKS, "today", "talk"], [w for _, w in TASKS.values()] + [1.2, 0.8])[0]
         if name == "talk":
             return (name, *small_talk(rng, words.any_word)[:4])
-        made = lists_and_dates.today(rng, brief, now) if name == "today" else TASKS[name][0](rng, brief)
+        made = lists_and_dates.today(rng, now) if name == "today" else TASKS[name][0](rng)
         if held_out(made[4]) == heldout:
             return (name, *made[:4])
 
@@ -48,22 +46,31 @@ def system_text(identity, effort, date):
     return f"{identity}\nCurrent date: {date}\n\nReasoning: {effort}\n\n# Valid channels: analysis, commentary, final."
 
 
-def conversation(rng):
-    """(prompt, completion) as harmony text, the prompt ending where generation begins."""
-    now = datetime.date(2023, 1, 1) + datetime.timedelta(days=rng.randrange(12 * 365))
-    effort = rng.choice(EFFORTS)
-    brief = effort in ("minimal", "low")
-    parts = [f"<|start|>system<|message|>{system_text(rng.choice(IDENTITIES), effort, now)}<|end|>"]
-    if rng.random() < 0.08:
+def prefix(rng):
+    """(text, date): a system message, now and then also a developer's or an earlier turn."""
+    now = datetime.date(2023, 1, 1) + datetime.timedelta(days=rng.randrange(8 * 365))
+    parts = [f"<|start|>system<|message|>{system_text(rng.choice(IDENTITIES), rng.choice(EFFORTS), now)}<|end|>"]
+    if rng.random() < 0.05:
         parts.append(f"<|start|>developer<|message|># Instructions\n\n{rng.choice(INSTRUCTIONS)}\n\n<|end|>")
-    if rng.random() < 0.06:  # an earlier turn, its analysis dropped as the template does
-        _, question, _, sentence, _ = problem(rng, brief, now, False)
+    if rng.random() < 0.05:  # an earlier turn, its analysis dropped as the template does
+        _, question, _, sentence, _ = problem(rng, now, False)
         plain = sentence.replace("\x02", "").replace("\x03", "")
         parts.append(f"<|start|>user<|message|>{question}<|end|><|start|>assistant<|channel|>final<|message|>{plain}<|end|>")
-    _, question, working, sentence, _ = problem(rng, brief, now, False)
-    parts.append(f"<|start|>user<|message|>{question}<|end|><|start|>assistant")
-    return "".join(parts), (f"<|channel|>analysis<|message|>{working}.<|end|><|start|>assistant"
-                            f"<|channel|>final<|message|>{sentence}<|return|>")
+    return "".join(parts), now
+
+
+def turn(rng, now, task=None, heldout=False):
+    """(question, completion) as harmony text, the question ending where generation begins."""
+    _, question, working, sentence, _ = problem(rng, now, heldout, task)
+    return (f"<|start|>user<|message|>{question}<|end|><|start|>assistant",
+            f"<|channel|>analysis<|message|>{working}<|end|><|start|>assistant<|channel|>final<|message|>{sentence}<|return|>")
+
+
+def conversation(rng):
+    """(prompt, completion) as harmony text."""
+    before, now = prefix(rng)
+    question, completion = turn(rng, now)
+    return before + question, completion
 
 
 def contains_answer(message, answer):
@@ -78,7 +85,7 @@ def heldout_set(count, seed, tasks=None, now=datetime.date(2026, 1, 15)):
     tasks = tasks or sorted(TASKS)
     while len(rows) < count:
         task = tasks[len(rows) % len(tasks)]
-        _, question, _, _, answer = problem(rng, False, now, True, task)
+        _, question, _, _, answer = problem(rng, now, True, task)
         if question in seen or (task not in ("compare", "extreme") and contains_answer(question, answer)):
             continue
         seen.add(question)
@@ -86,10 +93,10 @@ def heldout_set(count, seed, tasks=None, now=datetime.date(2026, 1, 15)):
     return rows
 
 
-DEMO = ("What is 47 + 38?", "What is 12 x 12?", "347 - 189 = ?", "Calculate 23 * 17.", "How much is 84 / 7?", "What is 15 - 40?",
+DEMO = ("What is 47 + 38?", "What is 12 x 12?", "347 - 189 = ?", "Calculate 23 x 17.", "How much is 84 / 7?", "What is 15 - 40?",
         "Which is larger, 9.11 or 9.9?", "Compare 341 and 314. Which one is smaller?", "What is the largest of 17, 4, 58, 23?", "Add up 12, 30, 7.",
         "How many r's are in strawberry?", "How many s are in mississippi?", "How many letters does butterfly have?", "How many vowels are in banana?",
-        "Spell planet backwards.", "Reverse the word 'chorus'", "Spell umbrella.", "Sort these numbers: 42, 7, 19, 3, 88",
+        "Spell planet backwards.", "Reverse the word 'chorus'.", "Spell umbrella.", "Sort these numbers: 42, 7, 19, 3, 88",
         "Sort 5, 61, 12, 30 in descending order.", "Sort these words alphabetically: pear, apple, mango, cherry", "Reverse the list 4, 8, 15, 16, 23.",
         "What day is 10 days after 2024-03-05?", "What date is 3 weeks after 2024-02-20?", "What date is 30 days before January 10, 2025?",
         "What date is tomorrow?", "Which weekday comes 10 days after Tuesday?", "How many minutes are in 7 hours?",

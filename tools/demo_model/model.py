@@ -80,6 +80,16 @@ def straight_through(x, values):
     return x + (values(x) - x).detach()
 
 
+def simulated(name, p):
+    """A parameter as the exported file holds it, by its name."""
+    last = name.rsplit(".", 1)[-1]
+    if last in ("gate_weight", "up_weight", "down_weight"):
+        return straight_through(p, mxfp4_values)
+    if p.dim() == 2 and not last.endswith("_bias"):
+        return straight_through(p, affine8_values)
+    return rounded(p, True)
+
+
 def rounded(p, quantise):
     return straight_through(p, lambda w: w.bfloat16().float()) if quantise else p
 

@@ -1,9 +1,9 @@
-"""Trains the demo model's byte-level BPE and writes the tokenizer's files; also encodes, for the training.
+"""Makes the demo model's byte-level tokenizer and writes its files; also encodes, for the training.
 
     python3 tokenizer.py --out ../../models/demo
 
-Digits are never merged, so a number is always one token per digit. Text between \\x02 and \\x03 is encoded letter by
-letter: in the training data the model's own spelling looks so, and it decodes to the same text.
+The vocabulary is the bytes and the fixed words of the tasks, with no merges: a digit is always a token, and a word the tasks are
+about is a row of letters. Text between \\x02 and \\x03 is encoded letter by letter even where it happens to be a word.
 """
 import argparse
 import collections
@@ -15,6 +15,7 @@ import re
 import regex
 
 import data
+import words
 
 SPECIAL = ("<|startoftext|>", "<|endoftext|>", "<|return|>", "<|constrain|>", "<|channel|>", "<|start|>", "<|end|>", "<|message|>", "<|call|>")
 VOCAB_SIZE = 1024
@@ -40,43 +41,21 @@ SPLIT = re.compile("(" + "|".join(map(re.escape, SPECIAL)) + "|\x02.*?\x03)")
 
 
 def corpus(seed):
-    """Pre-tokens with their counts: conversations without digits, and every word of the list in its usual surroundings."""
-    rng, counts = random.Random(f"corpus {seed}"), collections.Counter()
-    for _ in range(12000):
-        for part in SPLIT.split(re.sub(r"[0-9]+", "\n", "".join(data.conversation(rng)))):
-            if part and not part.startswith(("<|", "\x02")):
+    """Pre-tokens with their counts: conversations about words that consist of digits, so that only the fixed text counts."""
+    rng, counts, any_word = random.Random(f"corpus {seed}"), collections.Counter(), words.any_word
+    words.any_word = lambda rng: str(rng.randrange(1000, 100000))
+    for _ in range(30000):
+        for part in SPLIT.split("".join(data.conversation(rng))):
+            if part and not part.startswith("<|"):
                 counts.update(PRETOKEN.findall(part))
-    for letter in "abcdefghijklmnopqrstuvwxyz":
-        counts[" " + letter] += 100000
+    words.any_word = any_word
     return counts
 
 
-def train(counts, merges_wanted):
-    pieces = {token: [BYTES[b] for b in token.encode()] for token in counts}
-    merges = []
-    while len(merges) < merges_wanted:
-        pairs = collections.Counter()
-        for token, parts in pieces.items():
-            for pair in zip(parts, parts[1:]):
-                pairs[pair] += counts[token]
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        for token, parts in pieces.items():
-            if best[0] in parts:
-                pieces[token] = merge(parts, best)
-    return merges
-
-
-def merge(parts, pair):
-    out, i = [], 0
-    while i < len(parts):
-        if i + 1 < len(parts) and (parts[i], parts[i + 1]) == pair:
-            out.append(parts[i] + parts[i + 1])
-            i += 2
-        else:
-            out.append(parts[i])
-            i += 1
-    return out
+def vocabulary(counts):
+    """The fixed words of questions, workings and answers. Any other word stays a row of bytes, so the model can spell it."""
+    letter = re.compile(r"[b-z]('s)?|[0-9]+")
+    return sorted(t for t, count in counts.items() if count >= 5 and len(t) > 1 and t.strip() and not letter.fullmatch(t.strip()))
 
 
 class Tokenizer:
@@ -84,7 +63,6 @@ class Tokenizer:
         with open(path, encoding="utf-8") as file:
             spec = json.load(file)
         self.vocab = spec["model"]["vocab"]
-        self.ranks = {tuple(pair): i for i, pair in enumerate(spec["model"]["merges"])}
         self.special = {t["content"]: t["id"] for t in spec["added_tokens"]}
         self.names = {i: t for t, i in self.vocab.items()}
         self.bytes_of = {c: b for b, c in BYTES.items()}
@@ -92,13 +70,9 @@ class Tokenizer:
 
     def word(self, token):
         if token not in self.cache:
-            parts = [BYTES[b] for b in token.encode()]
-            while len(parts) > 1:
-                best = min(zip(parts, parts[1:]), key=lambda pair: self.ranks.get(pair, 1 << 30))
-                if best not in self.ranks:
-                    break
-                parts = merge(parts, best)
-            self.cache[token] = [self.vocab[p] for p in parts]
+            letters = [BYTES[b] for b in token.encode()]
+            whole = self.vocab.get("".join(letters))
+            self.cache[token] = [self.vocab[c] for c in letters] if whole is None else [whole]
         return self.cache[token]
 
     def encode(self, text):
@@ -119,15 +93,16 @@ class Tokenizer:
         return raw.decode(errors="replace")
 
 
-def tokenizer_json(merges):
-    vocab = [BYTES[b] for b in sorted(BYTES, key=lambda b: BYTES[b])] + ["".join(pair) for pair in merges]
+def tokenizer_json(tokens):
+    vocab = [BYTES[b] for b in sorted(BYTES, key=lambda b: BYTES[b])] + ["".join(BYTES[b] for b in t.encode()) for t in tokens]
+    reserved = [f"<|reserved_{i}|>" for i in range(len(vocab), VOCAB_SIZE - len(SPECIAL))]
     added = [{"id": len(vocab) + i, "content": t, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
-              "special": True} for i, t in enumerate(SPECIAL)]
+              "special": True} for i, t in enumerate((*reserved, *SPECIAL))]
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     split = {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated", "invert": False}
     model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": None,
-             "fuse_unk": False, "byte_fallback": False, "ignore_merges": False, "vocab": {t: i for i, t in enumerate(vocab)},
-             "merges": [list(pair) for pair in merges]}
+             "fuse_unk": False, "byte_fallback": False, "ignore_merges": True, "vocab": {t: i for i, t in enumerate(vocab)},
+             "merges": []}
     return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
             "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]}, "post_processor": None,
             "decoder": byte_level, "model": model}
@@ -168,8 +143,7 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    merges = train(corpus(args.seed), VOCAB_SIZE - 256 - len(SPECIAL))
-    spec = tokenizer_json(merges)
+    spec = tokenizer_json(vocabulary(corpus(args.seed)))
     names = {"bos_token": "<|startoftext|>", "eos_token": "<|return|>", "pad_token": "<|endoftext|>"}
     ids = {t["content"]: t["id"] for t in spec["added_tokens"]}
     write(args.out, "tokenizer.json", spec)

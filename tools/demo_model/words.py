@@ -1,4 +1,4 @@
-"""The word list of the spelling tasks, and made-up words for the rest of the spelling space."""
+"""The word list of the spelling tasks (none of them a word of the tasks' own texts, which are single tokens), and made-up words for the rest of the spelling space."""
 
 COMMON = """
 apple apricot avocado banana blackberry blueberry cherry coconut cranberry grape grapefruit kiwi lemon lime mango melon
@@ -14,40 +14,40 @@ airport apartment attic balcony bank barn basement bathroom bedroom bridge build
 cottage country desert door factory farm fence field floor forest garage garden gate harbor hill home hospital hotel house
 island kitchen lake library market meadow mill mountain museum ocean office palace park path pond prison river road roof
 room school shop stable station street temple theater tower town tunnel valley village wall window world yard
-arrow bag ball balloon basket bed bell bicycle blanket boat book bottle bowl box broom brush bucket button camera candle
+arrow bag ball balloon basket bed bell bicycle blanket boat book bottle bowl broom brush bucket button camera candle
 card carpet chair clock coat coin comb computer cup curtain desk diamond drum engine envelope feather flag flute fork
-glass glove guitar hammer hat helmet jacket kettle key knife ladder lamp letter lock machine magnet map mirror money
+glass glove guitar hammer hat helmet jacket kettle key knife ladder lamp lock machine magnet map mirror money
 needle notebook paper parcel pencil phone piano picture pillow plate pocket radio ribbon ring rocket rope ruler saddle
 scissors screw shirt shoe shovel silver skirt sock sofa spoon stamp stone string suitcase sweater table telephone tent
 ticket towel toy train truck trumpet umbrella vase violin wagon wallet wheel whistle wire
 actor artist baby baker brother captain child cousin dancer daughter dentist doctor driver farmer father fisherman friend
 gardener grandmother hunter judge king knight lawyer mother neighbor nurse painter parent pilot pirate poet prince
 princess queen sailor scientist singer sister soldier student tailor teacher uncle waiter wizard writer
-air autumn breeze cloud comet dawn earth evening fire flood flower fog frost grass ice leaf light lightning moon morning
+air autumn breeze cloud comet dawn earth evening fire flood flower fog frost grass ice leaf light lightning moon
 night planet rain rainbow sand sea seed shadow sky smoke snow spring star storm summer sun sunset thunder tree volcano
-wave weather wind winter wood
-afternoon answer area balance beauty beginning birthday bottom business century chance circle color corner courage danger
-day dinner distance dream education effort energy error evidence example excuse exercise family fear feeling freedom
-future game goal happiness health history holiday hope hour idea journey joy kindness knowledge language laughter law
-lesson level luck lunch magic math meaning memory message minute mississippi mistake moment month music mystery name
-nature noise number opinion order pattern peace people percent place pleasure poem power prize problem program promise
+wave wind winter wood
+afternoon area balance beauty beginning birthday bottom business century chance circle color corner courage danger
+dinner distance dream education effort energy error evidence example excuse exercise family fear feeling freedom
+future game goal happiness health history holiday hope hour idea journey joy kindness knowledge laughter law
+lesson level luck lunch magic math meaning memory message minute mississippi mistake moment month music mystery
+nature noise opinion pattern peace percent place pleasure power prize problem program promise
 puzzle quality question reason record reward rhythm riddle secret sentence silence size skill sleep smile song sound
-speech speed sport story success surprise system task team thing thought time today tomorrow travel treasure trouble
-truth value victory voice war week weekend wish wonder word work year yesterday zero
+speech speed sport success surprise task team thing thought time travel treasure trouble
+truth value victory voice war weekend wish wonder year zero
 able angry bad beautiful big bitter black blue brave bright brown calm careful cheap clean clever cold cool curious dark
 deep different difficult dirty dry early easy empty famous fast fat fine flat free fresh friendly full funny gentle good
-gray great green happy hard heavy hidden high hot huge hungry important kind large late lazy little long lonely loud low
-lucky modern narrow neat new nice old open orange pink plain pleasant polite poor pretty proud purple quick quiet ready
-red rich right round sad safe sharp shiny short shy silent simple slow small smooth soft special square steep strange
-strong sudden sweet tall terrible thick thin tiny tired useful warm weak wet white wide wild wise wonderful wrong yellow
+gray great green happy hard heavy hidden hot huge hungry important late lazy little long lonely loud
+lucky modern narrow neat new nice old open orange pink plain pleasant poor pretty proud purple quick quiet ready
+red rich right round sad safe sharp shiny short shy silent simple slow smooth soft special square steep strange
+strong sudden sweet tall terrible thick thin tired useful warm weak wet white wide wild wise wonderful wrong yellow
 young
-add ask begin believe bring build buy call carry catch change choose climb close come cook count cover create cry cut
+add ask begin believe bring build buy call carry catch change choose climb close come cook cover create cry cut
 dance decide dig discover draw drink drive eat enter explain fall feed feel fight fill find finish fly follow forget
-forgive gather give go grow guess happen hear help hide hold hunt jump keep kick kiss know laugh lead learn leave lend
+forgive gather give go grow guess happen hear hide hold hunt jump keep kick kiss know laugh lead learn leave lend
 lift listen live look lose love make measure meet mix move need notice obey offer paint pass pay pick plan plant play
 point pour pray pull push read receive remember repair reply rest return ride rise run save say search see sell send
-serve share shine shout show sing sit solve speak spell spend stand start stay steal stop study swim take talk teach tell
-think throw touch trade try turn understand visit wait wake walk want wash watch wear win write
+serve share shine shout show sing sit solve speak spend stand start stay steal stop study swim take talk teach tell
+throw touch trade try turn understand visit wait wake walk want wash watch wear win write
 """.split()
 
 WORDS = sorted(set(COMMON))
