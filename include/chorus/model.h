@@ -79,6 +79,21 @@ struct StepCost {
 /// `context`: positions of each row.
 StepCost step_cost(const Model& model, int64_t rows, int64_t context);
 
+/// Where the time goes, one entry per kind and size of op.
+struct OpCost {
+  std::string name = {};  ///< "mat_mul 2880 -> 5120"
+  int64_t calls = 0;
+  double seconds = 0;
+  double bytes = 0;  ///< weights, keys and values read
+  double macs = 0;   ///< multiply-adds
+};
+/// Times the model's ops from now on, at a small cost per op.
+void start_profile(const Model& model);
+/// What was timed since start_profile(), which it ends.
+std::vector<OpCost> end_profile(const Model& model);
+/// Multiply-adds per second that the model's device reaches when nothing but arithmetic limits it.
+double measure_mac_rate(const Model& model);
+
 struct Loaded {
   Model model;
   Tokenizer tokenizer;

@@ -148,6 +148,30 @@ StepCost step_cost(const Model& model, int64_t rows, int64_t context) {
           .macs = double(rows) * (state.network->token_macs(true) + attention_macs)};
 }
 
+void start_profile(const Model& model) {
+  Model::State& state = model.state();
+  const std::lock_guard turn(state.turn);
+  state.timer = std::make_unique<OpTimer>();
+  state.backend->use_timer(state.timer.get());
+}
+
+std::vector<OpCost> end_profile(const Model& model) {
+  Model::State& state = model.state();
+  const std::lock_guard turn(state.turn);
+  state.backend->use_timer(nullptr);
+  std::vector<OpCost> costs;
+  if (state.timer == nullptr) return costs;
+  for (const OpGroup& g : state.timer->groups())
+    costs.push_back({.name = g.name, .calls = g.calls, .seconds = g.seconds, .bytes = g.bytes, .macs = g.macs});
+  state.timer.reset();
+  return costs;
+}
+
+double measure_mac_rate(const Model& model) {
+  const std::lock_guard turn(model.state().turn);
+  return model.state().backend->measure_mac_rate();
+}
+
 Model load_model(std::string_view name, const LoadOptions& options) {
   const std::filesystem::path folder = find_model(name);
   const uint64_t budget = options.memory_bytes > 0

@@ -5,6 +5,7 @@
 #include "chorus/model.h"
 #include "engine/step_runner.h"
 #include "model/model.h"
+#include "ops/op_timer.h"
 #include "scheduler/plan.h"
 #include "weights/weights.h"
 
@@ -18,6 +19,7 @@ struct Model::State {
   std::unique_ptr<LanguageModel> network;
   std::vector<int32_t> eos_token_ids;
   uint64_t memory_bytes = 0;  // budget for everything
+  std::unique_ptr<OpTimer> timer;
   std::mutex turn;            // one step at a time on a backend
 
   /// What the budget leaves beside the weights.

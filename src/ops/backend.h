@@ -17,6 +17,8 @@
 
 namespace chorus {
 
+class OpTimer;
+
 /// Runs checked ops, in order, on one device, and owns that device's memory: weights, kv blocks, workspace.
 class Backend {
  public:
@@ -48,6 +50,12 @@ class Backend {
   Arena& workspace() { return workspace_; }
   void use_workspace(const Arena& workspace) { workspace_ = workspace; }
 
+  /// While there is one, Ops has every op timed.
+  OpTimer* timer() const { return timer_; }
+  void use_timer(OpTimer* timer) { timer_ = timer; }
+  /// Multiply-adds per second of the arithmetic that large matrices use, when nothing else limits it: the roof.
+  virtual double measure_mac_rate() = 0;
+
   // One line per op: a backend that lacks one does not compile.
   virtual void run(const Embedding& op) = 0;
   virtual void run(const RmsNorm& op) = 0;
@@ -63,6 +71,9 @@ class Backend {
 
  protected:
   Arena workspace_;
+
+ private:
+  OpTimer* timer_ = nullptr;
 };
 
 }  // namespace chorus

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "ops/backend.h"
+#include "ops/op_timer.h"
 
 namespace chorus {
 
@@ -35,7 +35,9 @@ class Ops {
   template <typename Op>
   void run(const Op& op) {
     check(op);
-    backend_.run(op);
+    OpTimer* const timer = backend_.timer();
+    if (timer != nullptr && !backend_.workspace().measuring()) timer->run(backend_, op);
+    else backend_.run(op);
   }
 
   Backend& backend_;

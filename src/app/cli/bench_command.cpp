@@ -35,8 +35,14 @@ struct Measured {
   int64_t batch;
   double prefill_s, decode_s;  // decode: the steps in which every row decodes
   double prefill_tokens, decode_tokens;
-  double step_s;  // median of those steps
-  StepCost cost;  // of a step half-way through
+  double step_s;                                // median of those steps
+  StepCost cost;                                // of a step half-way through
+  std::vector<OpCost> prefill_ops, decode_ops;  // with --roofline
+  double all_decode_s;                          // with the steps in which some rows have ended
+};
+
+struct Roofs {
+  double bandwidth, one_thread, macs;  // the latter two with --roofline
 };
 
 double seconds_since(Clock::time_point begin) {
@@ -81,7 +87,10 @@ Measured measure(const Model& model, const Options& o, int64_t batch) {
              .prefill_tokens = 0,
              .decode_tokens = 0,
              .step_s = 0,
-             .cost = step_cost(model, batch, o.prompt_tokens + o.generate / 2)};
+             .cost = step_cost(model, batch, o.prompt_tokens + o.generate / 2),
+             .prefill_ops = {},
+             .decode_ops = {},
+             .all_decode_s = 0};
   std::vector<double> steps;
   int64_t tokens = 0, finished = 0;
   const auto count = [&](const Event& event) {
@@ -92,18 +101,22 @@ Measured measure(const Model& model, const Options& o, int64_t batch) {
     }
   };
   bool prefilling = true;
+  if (o.roofline) start_profile(model);
   for (int64_t answered = 0;;) {
     const int64_t before = tokens;
     const Clock::time_point begin = Clock::now();
     if (!engine.step(count)) break;
     const double seconds = seconds_since(begin);
-    if (prefilling)
-      m.prefill_s += seconds;
-    else if (tokens - before == batch)
-      steps.push_back(seconds);
+    (prefilling ? m.prefill_s : m.all_decode_s) += seconds;
+    if (!prefilling && tokens - before == batch) steps.push_back(seconds);
     answered = std::max(answered, tokens - before);
-    if (tokens - before == batch) prefilling = false;  // every row has its prompt behind it
+    if (tokens - before < batch || !prefilling) continue;
+    prefilling = false;  // every row has its prompt behind it
+    if (!o.roofline) continue;
+    m.prefill_ops = end_profile(model);
+    start_profile(model);
   }
+  if (o.roofline) (prefilling ? m.prefill_ops : m.decode_ops) = end_profile(model);
   m.prefill_tokens = double(batch * o.prompt_tokens);
   for (const double s : steps) m.decode_s += s;
   m.decode_tokens = double(int64_t(steps.size()) * batch);
@@ -114,18 +127,47 @@ Measured measure(const Model& model, const Options& o, int64_t batch) {
   return m;
 }
 
+Json to_json(const std::vector<OpCost>& ops) {
+  Json list = Json::array();
+  for (const OpCost& op : ops)
+    list.push_back(
+        {{"op", op.name}, {"calls", op.calls}, {"seconds", op.seconds}, {"bytes", op.bytes}, {"macs", op.macs}});
+  return list;
+}
+
 Json to_json(const Measured& m, double bandwidth) {
-  return {{"batch", m.batch},
-          {"prefill_tokens", m.prefill_tokens},
-          {"prefill_s", m.prefill_s},
-          {"prefill_tps", m.prefill_s > 0 ? m.prefill_tokens / m.prefill_s : 0},
-          {"decode_tokens", m.decode_tokens},
-          {"decode_s", m.decode_s},
-          {"decode_tps", m.decode_s > 0 ? m.decode_tokens / m.decode_s : 0},
-          {"step_ms", m.step_s * 1e3},
-          {"step_bytes", m.cost.bytes},
-          {"step_macs", m.cost.macs},
-          {"bandwidth_share", m.step_s > 0 ? m.cost.bytes / m.step_s / bandwidth : 0}};
+  Json json = {{"batch", m.batch},
+               {"prefill_tokens", m.prefill_tokens},
+               {"prefill_s", m.prefill_s},
+               {"prefill_tps", m.prefill_s > 0 ? m.prefill_tokens / m.prefill_s : 0},
+               {"decode_tokens", m.decode_tokens},
+               {"decode_s", m.decode_s},
+               {"decode_tps", m.decode_s > 0 ? m.decode_tokens / m.decode_s : 0},
+               {"step_ms", m.step_s * 1e3},
+               {"step_bytes", m.cost.bytes},
+               {"step_macs", m.cost.macs},
+               {"bandwidth_share", m.step_s > 0 ? m.cost.bytes / m.step_s / bandwidth : 0}};
+  if (!m.prefill_ops.empty()) json["prefill_ops"] = to_json(m.prefill_ops);
+  if (!m.decode_ops.empty()) json["decode_ops"] = to_json(m.decode_ops);
+  return json;
+}
+
+// Where a phase's time went; the last line is what lies between the ops: scheduling, sampling, events.
+std::string op_table(std::string_view phase, std::vector<OpCost> ops, double seconds, const Roofs& roofs) {
+  std::ranges::sort(ops, std::greater(), &OpCost::seconds);
+  std::string text = fmt::format("  {:<30}  {:>8}  {:>7}  {:>8}  {:>9}  {:>8}  {:>9}\n", phase, "seconds", "share",
+                                 "GB/s", "of limit", "GMAC/s", "of limit");
+  double rest = seconds;
+  for (const OpCost& op : ops) {
+    rest -= op.seconds;
+    text += fmt::format("  {:<30}  {:>8.3f}  {:>5.1f} %", op.name, op.seconds, 100 * op.seconds / seconds);
+    if (op.macs > 0)
+      text += fmt::format("  {:>8.2f}  {:>7.1f} %  {:>8.1f}  {:>7.1f} %", op.bytes / op.seconds / 1e9,
+                          100 * op.bytes / op.seconds / roofs.bandwidth, op.macs / op.seconds / 1e9,
+                          100 * op.macs / op.seconds / roofs.macs);
+    text += "\n";
+  }
+  return text + fmt::format("  {:<30}  {:>8.3f}  {:>5.1f} %\n", "between the ops", rest, 100 * rest / seconds);
 }
 
 std::string table_line(const Measured& m, double bandwidth, bool roofline) {
@@ -143,14 +185,21 @@ int run_bench(Options o) {
   if (!o.synthetic.empty()) o.model.model = synthetic_model(o);
   const int threads = o.model.load.threads > 0 ? o.model.load.threads : usable_threads();
   const double bandwidth = measure_read_bandwidth(threads);
-  const double one_thread = o.roofline ? measure_read_bandwidth(1) : 0;
+  const Clock::time_point begin_load = Clock::now();
   const Model model = load_model(o.model.model, o.model.load);
+  const double load_s = seconds_since(begin_load);
+  const Roofs roofs{.bandwidth = bandwidth,
+                    .one_thread = o.roofline ? measure_read_bandwidth(1) : 0,
+                    .macs = o.roofline ? measure_mac_rate(model) : 0};
   Json rows = Json::array();
   if (!o.json) {
     print(fmt::format("{} on {}: weights {}, {} prompt tokens and {} generated per row\n", o.model.model,
                       model.device(), bytes_text(double(model.weight_bytes())), o.prompt_tokens, o.generate));
     print(fmt::format("memory read bandwidth, {} threads: {:.2f} GB/s\n", threads, bandwidth / 1e9));
-    if (o.roofline) print(fmt::format("memory read bandwidth, 1 thread: {:.2f} GB/s\n", one_thread / 1e9));
+    print(fmt::format("load: {:.2f} s\n", load_s));
+    if (o.roofline)
+      print(fmt::format("memory read bandwidth, 1 thread: {:.2f} GB/s; multiply-adds: {:.0f} GMAC/s\n",
+                        roofs.one_thread / 1e9, roofs.macs / 1e9));
     print(std::string("batch  prefill t/s   decode t/s    step ms  bytes/step  of bandwidth") +
           (o.roofline ? "  GMAC/step   GMAC/s" : "") + "\n");
   }
@@ -160,13 +209,18 @@ int run_bench(Options o) {
       rows.push_back(to_json(m, bandwidth));
     else
       print(table_line(m, bandwidth, o.roofline));
+    if (o.json || !o.roofline) continue;
+    print(op_table("prefill", m.prefill_ops, m.prefill_s, roofs));
+    if (m.decode_s > 0) print(op_table("decode", m.decode_ops, m.all_decode_s, roofs));
   }
   if (!o.json) return exit_ok;
   Json result = {{"model", o.model.model},      {"device", model.device()},
                  {"threads", threads},          {"weight_bytes", model.weight_bytes()},
                  {"read_bandwidth", bandwidth}, {"prompt_tokens", o.prompt_tokens},
                  {"generate", o.generate},      {"batches", rows}};
-  if (o.roofline) result["read_bandwidth_1_thread"] = one_thread;
+  result["load_s"] = load_s;
+  if (o.roofline) result["read_bandwidth_1_thread"] = roofs.one_thread;
+  if (o.roofline) result["mac_rate"] = roofs.macs;
   print_json(result);
   return exit_ok;
 }
@@ -193,7 +247,7 @@ void add_bench_command(CLI::App& app, Run& run) {
       ->check(CLI::Range(2, 1 << 30))
       ->capture_default_str();
   command.add_option("--seed", o->seed, "Of the random prompts")->capture_default_str();
-  command.add_flag("--roofline", o->roofline, "Also the bandwidth of one thread, and multiply-adds");
+  command.add_flag("--roofline", o->roofline, "Also where the time goes, op by op, beside the machine's limits");
   command.add_flag("--json", o->json, "Print one JSON object");
   add_load_options(command, o->model.load);
   command.callback([&run, o] { run = [o] { return run_bench(*o); }; });

@@ -61,27 +61,48 @@ void CpuBackend::run(const PagedAttention& op) {
         .with("actual", heads);
   const Arena::Scope scope(workspace());
   float* const q = workspace().array<float>(op.q.elements());  // scaled once, not once per key
+  struct Unit {
+    int32_t first, tokens;
+  };
+  Unit* const units = workspace().array<Unit>(tokens);
   if (workspace().measuring()) return;
   const float* const in = op.q.data<float>();
   const size_t element = kv_element_bytes();
-  threads_.for_each(tokens * groups, [&](int64_t unit) {
+  const auto* const positions = op.positions.data<int32_t>();
+  const auto* const rows = op.row_of_token.data<int32_t>();
+  // Tokens that follow each other in a row go together.
+  int64_t count = 0;
+  for (int32_t t = 0; t < tokens; ++t) {
+    const bool joins = count > 0 && units[count - 1].tokens < max_attention_tokens && rows[t] == rows[t - 1] &&
+                       positions[t] == positions[t - 1] + 1;
+    if (joins)
+      ++units[count - 1].tokens;
+    else
+      units[count++] = {.first = t, .tokens = 1};
+  }
+  threads_.for_each(count * groups, [&](int64_t i) {
     // Neighbouring units share a kv head's keys, not a token: the keys are what is large.
-    const int64_t g = unit / tokens, t = unit % tokens;
-    const int64_t position = op.positions.data<int32_t>()[t], row = op.row_of_token.data<int32_t>()[t];
-    const int64_t first_head = t * all_heads + g * heads, offset = g * block_tokens * dim;
-    for (int64_t i = first_head * dim; i < (first_head + heads) * dim; ++i) q[i] = in[i] * op.scale;
-    const AttentionRow a{.q = q + first_head * dim,
-                         .sinks = op.sinks.empty() ? nullptr : op.sinks.data<float>() + g * heads,
-                         .heads = heads,
-                         .dim = dim,
-                         .first = op.window > 0 ? std::max<int64_t>(0, position - op.window + 1) : 0,
-                         .position = position,
-                         .blocks = op.block_tables.data<int32_t>() + row * op.block_tables.size(1),
-                         .first_block = op.first_block.data<int32_t>()[row],
-                         .keys = static_cast<std::byte*>(op.kv.keys.raw()) + size_t(offset) * element,
-                         .values = static_cast<std::byte*>(op.kv.values.raw()) + size_t(offset) * element,
-                         .block_stride = groups * block_tokens * dim,
-                         .out = op.out.data<float>() + first_head * dim};
+    const int64_t g = i / count, first = units[i % count].first, n = units[i % count].tokens, row = rows[first];
+    const int64_t first_head = first * all_heads + g * heads, offset = g * block_tokens * dim;
+    for (int64_t t = 0; t < n; ++t)
+      for (int64_t j = 0; j < heads * dim; ++j) {
+        const int64_t at = (first_head + t * all_heads) * dim + j;
+        q[at] = in[at] * op.scale;
+      }
+    const AttentionRows a{.tokens = n,
+                          .q = q + first_head * dim,
+                          .q_stride = all_heads * dim,
+                          .sinks = op.sinks.empty() ? nullptr : op.sinks.data<float>() + g * heads,
+                          .heads = heads,
+                          .dim = dim,
+                          .window = op.window,
+                          .position = positions[first],
+                          .blocks = op.block_tables.data<int32_t>() + row * op.block_tables.size(1),
+                          .first_block = op.first_block.data<int32_t>()[row],
+                          .keys = static_cast<std::byte*>(op.kv.keys.raw()) + size_t(offset) * element,
+                          .values = static_cast<std::byte*>(op.kv.values.raw()) + size_t(offset) * element,
+                          .block_stride = groups * block_tokens * dim,
+                          .out = op.out.data<float>() + first_head * dim};
     (fast() ? kernels_.attention_bf16 : kernels_.attention_f32)(a);
   });
 }

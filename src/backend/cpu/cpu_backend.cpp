@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -51,6 +53,20 @@ void CpuBackend::release(const Tensor& allocated) {
   const auto it =
       std::find_if(memory_.begin(), memory_.end(), [&](const Memory& m) { return m.data == allocated.raw(); });
   if (it != memory_.end()) memory_.erase(it);
+}
+
+double CpuBackend::measure_mac_rate() {
+  constexpr int64_t rounds = 2'000'000, passes = 5;
+  double best = 0;
+  for (int64_t pass = 0; pass < passes; ++pass) {
+    std::atomic<int64_t> macs{0};
+    const auto begin = std::chrono::steady_clock::now();
+    threads_.for_each(threads_.size(),
+                      [&](int64_t) { macs += (fast() ? kernels_.spin_int8 : kernels_.spin_f32)(rounds); });
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    best = std::max(best, double(macs) / seconds.count());
+  }
+  return best;
 }
 
 void CpuBackend::upload(const Tensor& to, const void* from, size_t bytes) {

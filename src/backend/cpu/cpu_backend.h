@@ -40,6 +40,8 @@ class CpuBackend final : public Backend {
   size_t kv_element_bytes() const override { return precision_ == Precision::fast ? 2 : 4; }
   DType activation_dtype() const override { return DType::f32; }
 
+  double measure_mac_rate() override;
+
   void run(const Embedding& op) override;
   void run(const RmsNorm& op) override;
   void run(const MatMul& op) override;

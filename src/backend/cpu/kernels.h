@@ -8,19 +8,23 @@
 
 namespace chorus::cpu {
 
-/// Where the attention of one token to one kv head finds its keys and values.
-struct AttentionRow {
-  const float* q;           ///< [heads, dim], already scaled
-  const float* sinks;       ///< [heads] or null
-  int64_t heads, dim;       ///< query heads of this kv head
-  int64_t first, position;  ///< keys first..position are seen
-  const int32_t* blocks;    ///< block of position p: blocks[p / 16 - first_block]
+/// Attention of a few consecutive tokens of one row to one kv head: they share the keys that they read.
+struct AttentionRows {
+  int64_t tokens;  ///< at most max_attention_tokens
+  const float* q;  ///< [tokens, heads, dim], already scaled; q_stride elements from token to token
+  int64_t q_stride;
+  const float* sinks;     ///< [heads] or null
+  int64_t heads, dim;     ///< query heads of this kv head
+  int64_t window;         ///< keys that a query sees; 0: all
+  int64_t position;       ///< of the first token
+  const int32_t* blocks;  ///< block of position p: blocks[p / 16 - first_block]
   int64_t first_block;
   const void* keys;      ///< + block * block_stride elements: [dim][16 tokens]
   const void* values;    ///< + block * block_stride elements: [16 tokens][dim]
   int64_t block_stride;  ///< elements
-  float* out;            ///< [heads, dim]
+  float* out;            ///< like q
 };
+constexpr int64_t max_attention_tokens = 8;
 constexpr int64_t max_heads_per_kv_head = 64;
 constexpr int64_t max_head_dim = 512;
 
@@ -46,8 +50,11 @@ struct Kernels {
                    int32_t* offsets);
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* out);
   void (*clamped_swiglu)(const float* gate, const float* up, int64_t n, float alpha, float limit, float* out);
-  void (*attention_bf16)(const AttentionRow&);
-  void (*attention_f32)(const AttentionRow&);
+  void (*attention_bf16)(const AttentionRows&);
+  void (*attention_f32)(const AttentionRows&);
+  /// So many rounds of multiply-adds between registers; returns how many multiply-adds that was.
+  int64_t (*spin_int8)(int64_t rounds);
+  int64_t (*spin_f32)(int64_t rounds);
 };
 
 const Kernels* avx512_kernels();  ///< null where the build has none

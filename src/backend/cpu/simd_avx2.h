@@ -20,6 +20,10 @@ struct I {
 constexpr int int8_tile = 4, float_tile = 4;
 inline void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }  // to the L2 cache
 
+// Has the compiler believe that x is needed and may have changed.
+template <typename T>
+inline void keep(T& x) { asm volatile("" : "+x"(x.a), "+x"(x.b)); }
+
 inline F load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 inline __m256 widen(const bf16* p) {
   return _mm256_castsi256_ps(

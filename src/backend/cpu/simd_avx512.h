@@ -16,6 +16,10 @@ using I = __m512i;
 constexpr int int8_tile = 8, float_tile = 8;
 inline void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }  // to the L2 cache
 
+// Has the compiler believe that x is needed and may have changed.
+template <typename T>
+inline void keep(T& x) { asm volatile("" : "+v"(x)); }
+
 inline F load(const float* p) { return _mm512_loadu_ps(p); }
 inline F load(const bf16* p) {
   return _mm512_castsi512_ps(

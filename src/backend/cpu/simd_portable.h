@@ -28,37 +28,85 @@ inline Out lanes(Fn fn) {
 
 /// Tokens for which a weight is unpacked once: as many as their sums find registers.
 constexpr int int8_tile = 4, float_tile = 4;
-inline void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }  // to the L2 cache
+inline void prefetch(const void* p) {
+  __builtin_prefetch(p, 0, 2);
+}  // to the L2 cache
 
-inline F load(const float* p) { F f; std::memcpy(&f, p, sizeof f); return f; }
-inline F load(const bf16* p) { return lanes<F>([&](int i) { return to_float(p[i]); }); }
-inline void store(float* p, const F& f) { std::memcpy(p, &f, sizeof f); }
-inline F set1(float v) { return lanes<F>([&](int) { return v; }); }
-inline F add(const F& a, const F& b) { return lanes<F>([&](int i) { return a.v[i] + b.v[i]; }); }
-inline F mul(const F& a, const F& b) { return lanes<F>([&](int i) { return a.v[i] * b.v[i]; }); }
-inline F div(const F& a, const F& b) { return lanes<F>([&](int i) { return a.v[i] / b.v[i]; }); }
-inline F min(const F& a, const F& b) { return lanes<F>([&](int i) { return std::min(a.v[i], b.v[i]); }); }
-inline F max(const F& a, const F& b) { return lanes<F>([&](int i) { return std::max(a.v[i], b.v[i]); }); }
-inline F fma(const F& a, const F& b, const F& c) { return lanes<F>([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
-inline F to_floats(const I& a) { return lanes<F>([&](int i) { return float(a.v[i]); }); }
-inline I to_nearest(const F& a) { return lanes<I>([&](int i) { return int32_t(std::nearbyintf(a.v[i])); }); }
+// Has the compiler believe that x is needed and may have changed.
+template <typename T>
+inline void keep(T& x) {
+  asm volatile("" : : "r"(&x) : "memory");
+}
+
+inline F load(const float* p) {
+  F f;
+  std::memcpy(&f, p, sizeof f);
+  return f;
+}
+inline F load(const bf16* p) {
+  return lanes<F>([&](int i) { return to_float(p[i]); });
+}
+inline void store(float* p, const F& f) {
+  std::memcpy(p, &f, sizeof f);
+}
+inline F set1(float v) {
+  return lanes<F>([&](int) { return v; });
+}
+inline F add(const F& a, const F& b) {
+  return lanes<F>([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline F mul(const F& a, const F& b) {
+  return lanes<F>([&](int i) { return a.v[i] * b.v[i]; });
+}
+inline F div(const F& a, const F& b) {
+  return lanes<F>([&](int i) { return a.v[i] / b.v[i]; });
+}
+inline F min(const F& a, const F& b) {
+  return lanes<F>([&](int i) { return std::min(a.v[i], b.v[i]); });
+}
+inline F max(const F& a, const F& b) {
+  return lanes<F>([&](int i) { return std::max(a.v[i], b.v[i]); });
+}
+inline F fma(const F& a, const F& b, const F& c) {
+  return lanes<F>([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
+}
+inline F to_floats(const I& a) {
+  return lanes<F>([&](int i) { return float(a.v[i]); });
+}
+inline I to_nearest(const F& a) {
+  return lanes<I>([&](int i) { return int32_t(std::nearbyintf(a.v[i])); });
+}
 /// f * 2^n, n such that the result is normal.
 inline F scale_by_power(const F& f, const I& n) {
   return lanes<F>([&](int i) { return std::bit_cast<float>(std::bit_cast<int32_t>(f.v[i]) + (n.v[i] << 23)); });
 }
 
-inline I load_ints(const void* p) { I a; std::memcpy(&a, p, sizeof a); return a; }
-inline I set1(int32_t v) { return lanes<I>([&](int) { return v; }); }
-inline I nibbles_low(const I& a) { return lanes<I>([&](int i) { return a.v[i] & 0x0f0f0f0f; }); }
-inline I nibbles_high(const I& a) { return lanes<I>([&](int i) { return a.v[i] >> 4 & 0x0f0f0f0f; }); }
+inline I load_ints(const void* p) {
+  I a;
+  std::memcpy(&a, p, sizeof a);
+  return a;
+}
+inline I set1(int32_t v) {
+  return lanes<I>([&](int) { return v; });
+}
+inline I nibbles_low(const I& a) {
+  return lanes<I>([&](int i) { return a.v[i] & 0x0f0f0f0f; });
+}
+inline I nibbles_high(const I& a) {
+  return lanes<I>([&](int i) { return a.v[i] >> 4 & 0x0f0f0f0f; });
+}
 /// Byte `n` of every lane, as an integer.
 template <int n>
-inline I byte_of(const I& a) { return lanes<I>([&](int i) { return a.v[i] >> (8 * n) & 0xff; }); }
+inline I byte_of(const I& a) {
+  return lanes<I>([&](int i) { return a.v[i] >> (8 * n) & 0xff; });
+}
 
 constexpr float fp4_values[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
 constexpr uint8_t fp4_units[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
-inline F fp4_to_floats(const I& codes) { return lanes<F>([&](int i) { return fp4_values[codes.v[i]]; }); }
+inline F fp4_to_floats(const I& codes) {
+  return lanes<F>([&](int i) { return fp4_values[codes.v[i]]; });
+}
 /// Four codes a lane -> four bytes of half-units + 12.
 inline I fp4_to_units(const I& codes) {
   I out;
@@ -71,10 +119,11 @@ inline I fp4_to_units(const I& codes) {
 }
 /// 16 E8M0 bytes; 0 means 2^-127, a subnormal.
 inline F e8m0(const uint8_t* p) {
-  return lanes<F>([&](int i) { return std::bit_cast<float>(std::max<uint32_t>(uint32_t(p[i]) << 23, 0x00400000)); });
+  return lanes<F>(
+      [&](int i) { return std::bit_cast<float>(std::max<uint32_t>(uint32_t(p[i]) << 23, 0x00400000)); });
 }
-/// acc + sum of the four products of a lane's unsigned bytes and the four signed bytes of x. `small`: bytes of w are
-/// at most 24.
+/// acc + sum of the four products of a lane's unsigned bytes and the four signed bytes of x. `small`: bytes of w
+/// are at most 24.
 template <bool small>
 inline I dot(const I& acc, const I& w, int32_t x) {
   return lanes<I>([&](int i) {
@@ -89,7 +138,9 @@ inline float sum(const F& f) {
   for (int i = 0; i < 4; ++i) s[i] += s[i + 4];
   return (s[0] + s[2]) + (s[1] + s[3]);
 }
-inline float max_of(const F& f) { return *std::max_element(f.v, f.v + 16); }
+inline float max_of(const F& f) {
+  return *std::max_element(f.v, f.v + 16);
+}
 
 }  // namespace
 }  // namespace chorus::cpu::simd
