@@ -7,8 +7,8 @@
 //     channel   = "<|channel|>" name
 //     type      = "<|constrain|>json", "json", "code", ...
 //
-// The parts are apart by spaces, but a marker needs none before it. The channel's name ends at white space or at the
-// next marker and may stand in the middle of the rest.
+// The parts are apart by spaces, but a marker needs none before it. The channel's name ends at white space or at
+// the next marker and may stand in the middle of the rest.
 #include "harmony/header.h"
 
 #include <utility>
