@@ -203,6 +203,12 @@ ExpertLinear place(Backend& backend, const Weights& weights, const ExpertLinear&
   return placed;
 }
 
+void read_ahead(const Weights& weights, const LayerFiles& f) {
+  for (const Matrix* m : {&f.q.weight, &f.k.weight, &f.v.weight, &f.o.weight, &f.router.weight, &f.gate.weight,
+                          &f.up.weight, &f.down.weight})
+    weights.read_ahead(*m);
+}
+
 GptOss::GptOss(Weights& weights, Backend& backend)
     : config_(read_config(weights.config())), kv_shape_(kv_shape_of(config_)) {
   // First everything is found and checked, so that all problems come in one message; then it is placed.
@@ -219,6 +225,8 @@ GptOss::GptOss(Weights& weights, Backend& backend)
   embed_tokens_ = backend.place_table(embed.weight);
   for (int64_t i = 0; i < config_.layers; ++i) {
     const LayerFiles& f = files[size_t(i)];
+    if (i + 1 < config_.layers) read_ahead(weights, files[size_t(i) + 1]);
+    else weights.read_ahead(head.weight);
     layers_.push_back({.attn_norm = backend.place(f.attn_norm),
                        .mlp_norm = backend.place(f.mlp_norm),
                        .qkv = place(backend, weights, {f.q, f.k, f.v}),
@@ -232,6 +240,7 @@ GptOss::GptOss(Weights& weights, Backend& backend)
                        .down = place(backend, weights, f.down)});
   }
   norm_ = backend.place(norm);
+  weights.read_ahead(embed.weight);
   lm_head_ = place(backend, weights, {head});
   rope_frequencies_ = backend.allocate(DType::f32, {int64_t(config_.rope.frequencies.size())});
   backend.upload(rope_frequencies_, config_.rope.frequencies.data(), rope_frequencies_.bytes());

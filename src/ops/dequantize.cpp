@@ -80,15 +80,18 @@ static float decode(Coding coding, uint32_t code) {
 void dequantize_row(const Matrix& m, int64_t matrix, int64_t row, std::span<float> out) {
   assert(int64_t(out.size()) == m.columns);
   const MatrixRow from = row_of(m, matrix, row);
-  for (int64_t c = 0; c < m.columns; ++c) {
-    if (m.coding == Coding::dense) {
-      out[size_t(c)] = load_float(m.data.dtype(), from.codes, c);
-      continue;
+  if (m.coding == Coding::dense) {
+    for (int64_t c = 0; c < m.columns; ++c) out[size_t(c)] = load_float(m.data.dtype(), from.codes, c);
+    return;
+  }
+  for (int64_t group = 0; group < m.columns / m.group_size; ++group) {
+    const float scale = scale_at(m, from, group), bias = quant_bias_at(m, from, group);
+    for (int64_t c = group * m.group_size; c < (group + 1) * m.group_size; ++c) {
+      const uint32_t code = m.bits == 8 ? uint32_t(from.codes[c]) : code_at(from.codes, m.bits, c);
+      const float scaled = scale * decode(m.coding, code);
+      // Not "+ 0" for the fp formats: that would turn -0 into 0.
+      out[size_t(c)] = m.coding == Coding::affine ? scaled + bias : scaled;
     }
-    const int64_t group = c / m.group_size;
-    const float scaled = scale_at(m, from, group) * decode(m.coding, code_at(from.codes, m.bits, c));
-    // Not "+ 0" for the fp formats: that would turn -0 into 0.
-    out[size_t(c)] = m.coding == Coding::affine ? scaled + quant_bias_at(m, from, group) : scaled;
   }
 }
 

@@ -117,13 +117,25 @@ uint64_t Weights::total_bytes() const {
   return total;
 }
 
-void Weights::drop(const Tensor& tensor) const {
+const MappedFile* Weights::file_of(const Tensor& tensor) const {
+  if (tensor.empty()) return nullptr;
   const auto* begin = static_cast<const std::byte*>(tensor.raw());
   for (const auto& file : files_) {
     const std::span<const std::byte> bytes = file->mapped().bytes();
-    if (!tensor.empty() && begin >= bytes.data() && begin < bytes.data() + bytes.size())
-      file->mapped().drop(begin, tensor.bytes());
+    if (begin >= bytes.data() && begin < bytes.data() + bytes.size()) return &file->mapped();
   }
+  return nullptr;
+}
+
+void Weights::read_ahead(const Matrix& matrix) const {
+  for (const Tensor* tensor : {&matrix.data, &matrix.scales, &matrix.quant_biases})
+    if (const MappedFile* file = file_of(*tensor))
+      file->prefetch(static_cast<const std::byte*>(tensor->raw()), tensor->bytes());
+}
+
+void Weights::drop(const Tensor& tensor) const {
+  if (const MappedFile* file = file_of(tensor))
+    file->drop(static_cast<const std::byte*>(tensor.raw()), tensor.bytes());
 }
 
 void Weights::drop(const Matrix& matrix) const {

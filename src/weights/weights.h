@@ -67,6 +67,8 @@ class Weights {
   std::vector<std::string> unused() const;
   uint64_t total_bytes() const;
 
+  /// Asks the system to read what will be placed soon; the disk then works while others are placed.
+  void read_ahead(const Matrix& matrix) const;
   /// Gives the memory pages back to the system: the backend has its own copy now.
   void drop(const Tensor& tensor) const;
   void drop(const Matrix& matrix) const;
@@ -83,6 +85,7 @@ class Weights {
   enum class Kind { floats, codes, scale_bytes };
 
   Weights() = default;
+  const MappedFile* file_of(const Tensor& tensor) const;
   void add_file(const std::filesystem::path& file);
   void check_index(const std::map<std::string, std::string>& file_of_tensor) const;
 

@@ -48,6 +48,9 @@ struct Kernels {
   /// columns a multiple of 32.
   void (*quantise)(const float* x, int64_t columns, int8_t* codes, float* scales, float* scaled_sums,
                    int32_t* offsets);
+  /// panel[w * 16 + r] = word w of row r, for 16 rows of `words` 32-bit words that need no alignment. `pair`: the
+  /// eight 4-bit codes of a word, in order, become four bytes with code c low and code 4 + c high.
+  void (*interleave)(const std::byte* const* rows, int64_t words, bool pair, std::byte* panel);
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* out);
   void (*clamped_swiglu)(const float* gate, const float* up, int64_t n, float alpha, float limit, float* out);
   void (*attention_bf16)(const AttentionRows&);

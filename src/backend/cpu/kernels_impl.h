@@ -276,6 +276,27 @@ void quantise(const float* x, int64_t columns, int8_t* codes, float* scales, flo
   }
 }
 
+/// Eight 4-bit codes a lane, in the order of the files -> four bytes: code c low, code 4 + c high.
+I pair_nibbles(I w) {
+  const auto spread = [](const I& half) {
+    const I bytes = simd::bits_and(simd::bits_or(half, simd::shift_left<8>(half)), 0x00ff00ff);
+    return simd::bits_and(simd::bits_or(bytes, simd::shift_left<4>(bytes)), 0x0f0f0f0f);
+  };
+  return simd::bits_or(spread(simd::bits_and(w, 0xffff)), simd::shift_left<4>(spread(simd::shift_right<16>(w))));
+}
+
+void interleave(const std::byte* const* rows, int64_t words, bool pair, std::byte* panel) {
+  for (int64_t first = 0; first < words; first += 16) {
+    const int64_t n = std::min<int64_t>(16, words - first);
+    I block[16];
+    simd::transpose(rows, first, n, block);
+    for (int64_t w = 0; w < n; ++w) {
+      const I lanes = pair ? pair_nibbles(block[w]) : block[w];
+      std::memcpy(panel + (first + w) * 64, &lanes, 64);
+    }
+  }
+}
+
 // --- what happens between the matrices
 // -----------------------------------------------------------------------------
 
@@ -500,6 +521,7 @@ Kernels make_kernels(std::string_view name) {
           .panel_exact = panel_product<false>,
           .panel_fast = panel_product<true>,
           .quantise = quantise,
+          .interleave = interleave,
           .rms_norm = rms_norm,
           .clamped_swiglu = clamped_swiglu,
           .attention_bf16 = attention<bf16>,

@@ -31,31 +31,25 @@ PanelFormat format_for(const Matrix& m) {
   return f;
 }
 
-// Eight 4-bit codes in the order of the files -> four bytes: code c low, code 4 + c high.
-uint32_t pair_nibbles(uint32_t w) {
-  const auto spread = [](uint32_t half) {
-    half = (half | half << 8) & 0x00ff00ff;
-    return (half | half << 4) & 0x0f0f0f0f;
-  };
-  return spread(w & 0xffff) | spread(w >> 16) << 4;
-}
-
+// Codes of a width that no panel has, widened to the next that one has.
 uint32_t eight_codes(const std::byte* codes, int bits, int64_t column) {
-  if (bits == 4) return load_unaligned<uint32_t>(codes + column / 2);
   uint32_t word = 0;
   for (int i = 0; i < 8; ++i) word |= code_at(codes, bits, column + i) << (4 * i);
   return word;
 }
 
 uint32_t four_bytes(const std::byte* codes, int bits, int64_t column) {
-  if (bits == 8) return load_unaligned<uint32_t>(codes + column);
   uint32_t word = 0;
   for (int i = 0; i < 4; ++i) word |= code_at(codes, bits, column + i) << (8 * i);
   return word;
 }
 
-void put(std::byte* at, uint32_t word) {
-  std::memcpy(at, &word, sizeof word);
+// What files nearly always hold: bf16, moved as it is.
+void put_bf16_scales(const Matrix& m, const MatrixRow& row, int r, std::byte* scales) {
+  for (int64_t g = 0; g < m.columns / m.group_size; ++g) {
+    std::memcpy(scales + (g * 2 * panel_rows + r) * 2, row.scales + g * 2, 2);
+    std::memcpy(scales + ((g * 2 + 1) * panel_rows + r) * 2, row.quant_biases + g * 2, 2);
+  }
 }
 
 template <typename T>
@@ -82,32 +76,43 @@ PanelFormat format_of(const Matrix& placed) {
 
 void CpuBackend::place_panel(const Matrix& m, int64_t matrix, int64_t first_row, const PanelFormat& f,
                              std::byte* panel) const {
-  std::byte* scales = panel + f.code_bytes();
-  for (int r = 0; r < panel_rows && first_row + r < m.rows; ++r) {
-    if (!f.quantised()) {
-      std::vector<float> values(size_t(m.columns));
+  const auto rows = int(std::min<int64_t>(panel_rows, m.rows - first_row));
+  if (!f.quantised()) {
+    std::vector<float> values(size_t(m.columns));
+    for (int r = 0; r < rows; ++r) {
       dequantize_row(m, matrix, first_row + r, values);
       if (f.kind == PanelKind::dense_bf16)
         put_elements<bf16>(values, r, panel);
       else
         put_elements<float>(values, r, panel);
-      continue;
     }
-    const MatrixRow row = row_of(m, matrix, first_row + r);
-    if (f.kind == PanelKind::affine8) {
-      for (int64_t c = 0; c < m.columns; c += 4)
-        put(panel + c * panel_rows + r * 4, four_bytes(row.codes, m.bits, c));
-    } else {
-      for (int64_t c = 0; c < m.columns; c += 8)
-        put(panel + c / 2 * panel_rows + r * 4, pair_nibbles(eight_codes(row.codes, m.bits, c)));
-    }
+    return;
+  }
+  std::byte* scales = panel + f.code_bytes();
+  const std::byte* codes[panel_rows];
+  for (int r = 0; r < panel_rows; ++r) {
+    const MatrixRow row = row_of(m, matrix, first_row + std::min(r, rows - 1));  // past the last: anything
+    codes[r] = row.codes;
     if (f.kind == PanelKind::mxfp4)
       for (int64_t g = 0; g < m.columns / 32; ++g) scales[g * panel_rows + r] = row.scales[g];
     else if (f.wide_scales)
       put_scales<float>(m, row, r, scales);
+    else if (m.scales.dtype() == DType::bf16 && row.quant_biases != nullptr)
+      put_bf16_scales(m, row, r, scales);
     else
       put_scales<bf16>(m, row, r, scales);
   }
+  const bool nibbles = f.kind != PanelKind::affine8;
+  if (m.bits == (nibbles ? 4 : 8)) return kernels_.interleave(codes, m.columns * m.bits / 32, nibbles, panel);
+  std::vector<uint32_t> words(size_t(panel_rows * m.columns / (nibbles ? 8 : 4)));  // codes of 2, 3, 5, 6 bits
+  const size_t row_words = words.size() / panel_rows;
+  for (size_t r = 0; r < panel_rows; ++r) {
+    for (size_t w = 0; w < row_words; ++w)
+      words[r * row_words + w] =
+          nibbles ? eight_codes(codes[r], m.bits, int64_t(w) * 8) : four_bytes(codes[r], m.bits, int64_t(w) * 4);
+    codes[r] = reinterpret_cast<const std::byte*>(&words[r * row_words]);
+  }
+  kernels_.interleave(codes, int64_t(row_words), nibbles, panel);
 }
 
 Matrix CpuBackend::place_panels(std::span<const Matrix> parts) {

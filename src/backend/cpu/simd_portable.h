@@ -95,6 +95,26 @@ inline I nibbles_low(const I& a) {
 inline I nibbles_high(const I& a) {
   return lanes<I>([&](int i) { return a.v[i] >> 4 & 0x0f0f0f0f; });
 }
+inline I bits_and(const I& a, uint32_t mask) {
+  return lanes<I>([&](int i) { return int32_t(uint32_t(a.v[i]) & mask); });
+}
+inline I bits_or(const I& a, const I& b) {
+  return lanes<I>([&](int i) { return a.v[i] | b.v[i]; });
+}
+template <int n>
+inline I shift_left(const I& a) {
+  return lanes<I>([&](int i) { return int32_t(uint32_t(a.v[i]) << n); });
+}
+template <int n>
+inline I shift_right(const I& a) {
+  return lanes<I>([&](int i) { return int32_t(uint32_t(a.v[i]) >> n); });
+}
+/// out[w] = word first + w of the sixteen rows, for w < n.
+inline void transpose(const std::byte* const* rows, int64_t first, int64_t n, I (&out)[16]) {
+  for (int r = 0; r < 16; ++r)
+    for (int64_t w = 0; w < n; ++w)
+      std::memcpy(reinterpret_cast<char*>(&out[w]) + 4 * r, rows[r] + (first + w) * 4, 4);
+}
 /// Byte `n` of every lane, as an integer.
 template <int n>
 inline I byte_of(const I& a) {
