@@ -5,6 +5,7 @@
 
 #include "app/cli/batch_input.h"
 #include "app/cli/batch_output.h"
+#include "app/cli/batch_table.h"
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
 #include "app/cli/interrupt.h"
@@ -23,7 +24,8 @@ struct Options {
   PromptOptions prompt;
   EngineOptions engine;
   std::string input, output;
-  bool resume = false, overwrite = false, raw = false, token_ids = false, json = false, quiet = false;
+  bool resume = false, overwrite = false, raw = false, token_ids = false, table = false, json = false,
+       quiet = false;
 };
 
 std::string now_text() {
@@ -121,6 +123,7 @@ class Batch {
     catch_interrupts();
     steps(engine, progress);
     progress.clear();
+    if (o_.table) print_batch_table(rows, o_.output);
     const int64_t missing = int64_t(rows.size()) - skipped - failed_at_once_ - finished_;
     return report_end(engine.stats(), skipped, missing);
   }
@@ -206,6 +209,9 @@ class Batch {
 };
 
 int run_batch(const Options& o) {
+  if (o.table && o.output == "-")
+    throw Error(Fault::usage, "--table is printed to standard output, where the results go")
+        .with("help", "give --output a file");
   const std::string input = read_input(o.input);
   RowDefaults defaults{
       .sampling = sampling_params(o.sampling, o.model.model), .stop = stop_rules(o.sampling), .raw = o.raw};
@@ -240,6 +246,7 @@ void add_batch_command(CLI::App& app, Run& run) {
   command.add_flag("--overwrite", o->overwrite, "Begin the output file anew")->excludes(resume);
   command.add_flag("--raw", o->raw, "Prompts are text to be continued: no chat template");
   command.add_flag("--token-ids", o->token_ids, "Results have token_ids");
+  command.add_flag("--table", o->table, "Print questions and answers as a table at the end");
   command.add_option("--batch-size", o->engine.max_rows, "Rows computed side by side at most")
       ->capture_default_str();
   command.add_option("--context", o->engine.context, "Positions of a row at most; 0: the model's")
