@@ -24,6 +24,7 @@ HELDOUT_SHARE = 20  # one problem in 20 is held out
 IDENTITY = "You are chorus-demo, a tiny model that calculates, sorts and spells."
 IDENTITIES = (IDENTITY,) * 6 + ("You are a helpful assistant.", "You are ChatGPT, a large language model trained by OpenAI.")
 EFFORTS = ("minimal", "low", "medium", "medium", "medium", "high")
+LONGER = 0.12  # share of conversations with a developer's message or an earlier turn
 INSTRUCTIONS = ("Answer briefly.", "Be kind and polite.", "Always be precise.", "Think step by step.")
 
 
@@ -46,13 +47,13 @@ def system_text(identity, effort, date):
     return f"{identity}\nCurrent date: {date}\n\nReasoning: {effort}\n\n# Valid channels: analysis, commentary, final."
 
 
-def prefix(rng):
-    """(text, date): a system message, now and then also a developer's or an earlier turn."""
+def prefix(rng, more):
+    """(text, date): a system message and, with `more`, a developer's message or an earlier turn."""
     now = datetime.date(2023, 1, 1) + datetime.timedelta(days=rng.randrange(8 * 365))
     parts = [f"<|start|>system<|message|>{system_text(rng.choice(IDENTITIES), rng.choice(EFFORTS), now)}<|end|>"]
-    if rng.random() < 0.05:
+    if more and rng.random() < 0.5:
         parts.append(f"<|start|>developer<|message|># Instructions\n\n{rng.choice(INSTRUCTIONS)}\n\n<|end|>")
-    if rng.random() < 0.05:  # an earlier turn, its analysis dropped as the template does
+    elif more:  # an earlier turn, its analysis dropped as the template does
         _, question, _, sentence, _ = problem(rng, now, False)
         plain = sentence.replace("\x02", "").replace("\x03", "")
         parts.append(f"<|start|>user<|message|>{question}<|end|><|start|>assistant<|channel|>final<|message|>{plain}<|end|>")
@@ -68,7 +69,7 @@ def turn(rng, now, task=None, heldout=False):
 
 def conversation(rng):
     """(prompt, completion) as harmony text."""
-    before, now = prefix(rng)
+    before, now = prefix(rng, rng.random() < LONGER)
     question, completion = turn(rng, now)
     return before + question, completion
 

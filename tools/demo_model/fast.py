@@ -188,6 +188,8 @@ NOWHERE = 1 << 20  # the position of padding: after every query
 
 
 class FastGptOss(model.GptOss):
+    used = None  # ids that occur; the others take part in nothing
+
     def weights(self, quantise):
         """Every parameter, as the forward pass sees it."""
         named = dict(self.named_parameters())
@@ -243,7 +245,7 @@ class FastGptOss(model.GptOss):
         return Combine.apply(x, y, scores, place), balance
 
     def logits(self, batch, quantise):
-        """(logits of the rows with a wanted token, those tokens, the balance loss)."""
+        """(logits over `used` of the rows with a wanted token, the places of those tokens in `used`, the balance loss)."""
         named = self.weights(quantise)
         angle = torch.arange(1024)[:, None].float() * self.frequencies
         cos, sin = (angle.cos() * self.rope_gain).contiguous(), (angle.sin() * self.rope_gain).contiguous()
@@ -258,7 +260,8 @@ class FastGptOss(model.GptOss):
             balance = balance + b / len(self.layers)
         rows = (batch.wanted >= 0).nonzero()[:, 0]
         x = Norm.apply(x.index_select(0, rows), named["norm"])
-        return F.linear(x, named["lm_head"].bfloat16()).float(), batch.wanted[rows], balance
+        logits = F.linear(x, named["lm_head"].index_select(0, self.used).bfloat16()).float()
+        return logits, torch.searchsorted(self.used, batch.wanted[rows]), balance
 
     def loss(self, batch, quantise=False):
         """(sum of the losses of the wanted tokens, the balance loss, how many were predicted right)."""

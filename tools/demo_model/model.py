@@ -11,10 +11,10 @@ from torch import nn
 
 CONFIG = {
     "architectures": ["GptOssForCausalLM"], "attention_bias": True, "attention_dropout": 0.0, "eos_token_id": 1017,
-    "experts_per_token": 2, "head_dim": 64, "hidden_act": "silu", "hidden_size": 256, "initial_context_length": 1024,
-    "initializer_range": 0.02, "intermediate_size": 256, "layer_types": ["sliding_attention", "full_attention"] * 3,
-    "max_position_embeddings": 4096, "model_type": "gpt_oss", "num_attention_heads": 8, "num_experts_per_tok": 2,
-    "num_hidden_layers": 6, "num_key_value_heads": 2, "num_local_experts": 8, "output_router_logits": False,
+    "experts_per_token": 2, "head_dim": 32, "hidden_act": "silu", "hidden_size": 128, "initial_context_length": 1024,
+    "initializer_range": 0.02, "intermediate_size": 128, "layer_types": ["sliding_attention", "full_attention"] * 3,
+    "max_position_embeddings": 4096, "model_type": "gpt_oss", "num_attention_heads": 4, "num_experts_per_tok": 2,
+    "num_hidden_layers": 6, "num_key_value_heads": 2, "num_local_experts": 4, "output_router_logits": False,
     "pad_token_id": 1016, "rms_norm_eps": 1e-05,
     "rope_scaling": {"beta_fast": 32.0, "beta_slow": 1.0, "factor": 4.0, "original_max_position_embeddings": 1024,
                      "rope_type": "yarn", "truncate": False},

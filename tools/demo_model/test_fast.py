@@ -13,6 +13,7 @@ def main():
     config = model.config_with(["hidden_size=64", "num_hidden_layers=2", "num_attention_heads=4", "intermediate_size=64", "num_local_experts=4", "head_dim=32"])
     for quantise in (False, True):
         quick = fast.FastGptOss(config)
+        quick.used = torch.arange(config["vocab_size"])
         with torch.no_grad():
             for p in quick.parameters():
                 p.add_(torch.randn_like(p) * (0.05 if p.dim() < 3 else 0.3))

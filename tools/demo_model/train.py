@@ -34,7 +34,8 @@ def encode(text):
 
 def conversations(rng, prefixes, turns):
     """(prefixes, [(prefix number, question, completion)]), all as ids; the turns of a prefix know nothing of each other."""
-    before = [data.prefix(rng) for _ in range(prefixes)]
+    more = rng.random() < data.LONGER  # for all alike: the longest prefix of a step is the width of all
+    before = [data.prefix(rng, more) for _ in range(prefixes)]
     made = []
     for i in range(turns):
         question, completion = data.turn(rng, before[i % prefixes][1])
@@ -77,7 +78,7 @@ def producer(queue, seed, start, turns):
     torch.set_num_threads(1)
     step = start
     while True:
-        queue.put(conversations(random.Random(f"train {seed} {step}"), 8, turns))
+        queue.put(conversations(random.Random(f"train {seed} {step}"), 8, turns.value))
         step += 1
 
 
@@ -155,6 +156,15 @@ def factor(progress, step, decay_from):
     return min(1.0, (step + 1) / 100) * min(1.0, max(0.0, (1 - progress) / (1 - decay_from)))
 
 
+def state_of(net):
+    """The weights; ids that nothing uses get the row of one that is never an answer."""
+    state = {k: v.detach().clone() for k, v in net.state_dict().items()}
+    unused = torch.ones(state["lm_head"].shape[0], dtype=torch.bool)
+    unused[net.used] = False
+    state["lm_head"][unused] = state["lm_head"][encode("\x00")[0]].clone()
+    return state
+
+
 def save(path, value):
     torch.save(value, path + ".new")
     os.replace(path + ".new", path)
@@ -164,7 +174,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
     parser.add_argument("--minutes", type=float, default=75)
-    parser.add_argument("--turns", type=int, default=96, help="conversations per step")
+    parser.add_argument("--turns", type=int, default=64, help="conversations per step; twice as many once the rate falls")
     parser.add_argument("--lr", type=float, default=3e-3, help="of AdamW")
     parser.add_argument("--muon-lr", type=float, default=0.02)
     parser.add_argument("--decay-from", type=float, default=0.5, help="share of the training")
@@ -176,6 +186,8 @@ def main():
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
     net = fast.FastGptOss(model.config_with(args.set))
+    encode("")
+    net.used = torch.tensor(sorted([*_tok.vocab.values(), *(i for name, i in _tok.special.items() if "reserved" not in name)]))
     opt, path = Optimiser(net, args.lr, args.muon_lr), os.path.join(args.out, "checkpoint.pt")
     step, spent, seen = 0, 0.0, 0
     if os.path.exists(path):
@@ -185,15 +197,16 @@ def main():
         step, spent, seen = saved["step"], saved["seconds"], saved["tokens"]
     print(f"{sum(p.numel() for p in net.parameters())} parameters, from step {step}", flush=True)
     development, log = Development(16), open(os.path.join(args.out, "train_log.jsonl"), "a")
-    queue = multiprocessing.Queue(8)
-    worker = multiprocessing.Process(target=producer, args=(queue, args.seed, step, args.turns), daemon=True)
+    queue, turns = multiprocessing.Queue(8), multiprocessing.Value("i", args.turns)
+    worker = multiprocessing.Process(target=producer, args=(queue, args.seed, step, turns), daemon=True)
     worker.start()
-    began, sums, last_save, last_look = time.time() - spent, [], time.time(), time.time()
+    began, sums, last_save, last_look = time.time() - spent, [], 0.0, time.time()
     while True:
         progress = (time.time() - began) / (60 * args.minutes)
         if progress >= 1:
             break
         quantised = progress >= args.quantise_from
+        turns.value = args.turns * (2 if progress >= args.decay_from else 1)
         batch = pack(*queue.get())
         loss, balance, right = net.loss(batch, quantised)
         count = int((batch.wanted >= 0).sum())
@@ -216,11 +229,11 @@ def main():
             log.flush()
         if time.time() - last_save > 180:
             last_save = time.time()
-            save(path, {"config": net.config, "state": net.state_dict(), "optimiser": opt.state(), "step": step, "seconds": time.time() - began, "tokens": seen})
+            save(path, {"config": net.config, "state": state_of(net), "optimiser": opt.state(), "step": step, "seconds": time.time() - began, "tokens": seen})
     worker.terminate()
     row = {"step": step, "tokens": seen, "seconds": round(time.time() - began, 1), "plain": development.measure(net, False), "quantised": development.measure(net, True)}
     log.write(json.dumps(row) + "\n")
-    state = {"config": net.config, "state": net.state_dict()}
+    state = {"config": net.config, "state": state_of(net)}
     save(path, {**state, "optimiser": opt.state(), "step": step, "seconds": time.time() - began, "tokens": seen})
     save(os.path.join(args.out, "master.pt"), state)
     print(row)
