@@ -13,6 +13,8 @@ struct Limits {
   int64_t string_bytes = int64_t(64) << 20;  ///< one string, the output included
   int64_t range_size = 100'000;              ///< Jinja2's own MAX_RANGE
   int depth = 2'500;                         ///< nested evaluation: expressions, statements, macro calls, values
+  /// The stack that nesting may take. The depth ends first but in builds whose frames are large (sanitizers).
+  int64_t stack_bytes = int64_t(3) << 20;
 };
 
 /// What is left of the limits; one per thread that renders.
@@ -21,11 +23,12 @@ struct Budget {
   int64_t steps_left = 0;
   int64_t live_bytes = 0;
   int depth = 0;
+  const char* stack_base = nullptr;  ///< where the rendering began
 };
 
 /// The calling thread's. Outside of a rendering the counts mean little.
 inline thread_local constinit Budget thread_budget{
-    .limits = {}, .steps_left = INT64_MAX, .live_bytes = 0, .depth = 0};
+    .limits = {}, .steps_left = INT64_MAX, .live_bytes = 0, .depth = 0, .stack_base = nullptr};
 inline Budget& budget() {
   return thread_budget;
 }
@@ -51,9 +54,9 @@ inline void check_string_size(size_t bytes) {
 class DepthGuard {
  public:
   DepthGuard() : budget_(budget()) {
-    if (++budget_.depth > budget_.limits.depth) {
-      --budget_.depth;
-      fail_limit("nested calls", budget_.limits.depth);
+    const auto* here = static_cast<const char*>(__builtin_frame_address(0));
+    if (++budget_.depth > budget_.limits.depth || budget_.stack_base - here > budget_.limits.stack_bytes) {
+      fail_limit("nested calls", --budget_.depth);
     }
   }
   ~DepthGuard() { --budget_.depth; }

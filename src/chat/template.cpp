@@ -16,7 +16,9 @@ constexpr size_t max_source_bytes = size_t(4) << 20;
 // Gives this thread fresh limits for the length of a rendering.
 class BudgetScope {
  public:
-  explicit BudgetScope(const Limits& limits) : outer_(budget()) { budget() = {limits, limits.steps, 0, 0}; }
+  explicit BudgetScope(const Limits& limits) : outer_(budget()) {
+    budget() = {limits, limits.steps, 0, 0, static_cast<const char*>(__builtin_frame_address(0))};
+  }
   ~BudgetScope() { budget() = outer_; }
   BudgetScope(const BudgetScope&) = delete;
   BudgetScope& operator=(const BudgetScope&) = delete;
@@ -72,11 +74,17 @@ std::vector<Value> context_of(const TemplateAst& ast, Variables variables) {
 }  // namespace
 
 Template::Template(std::string source, std::string name)
-    : source_(std::move(source)), name_(std::move(name)), ast_(std::make_unique<TemplateAst>()) {
+    : source_(std::move(source)),
+      name_(std::move(name)),
+      constants_(std::make_unique<FrozenObjects>()),
+      ast_(std::make_unique<TemplateAst>()) {
   const BudgetScope scope({.steps = INT64_MAX});
   try {
     if (source_.size() > max_source_bytes) fail(Cause::limit, "the template is longer than 4 MiB");
-    ast_->body = Parser(tokenize(source_)).parse_template();
+    {
+      const FrozenObjects::Scope constants(*constants_);
+      ast_->body = Parser(tokenize(source_)).parse_template();
+    }
     bind(*ast_);
     for (const std::string& variable : ast_->context_names) {
       ast_->context_slots.emplace(variable, ast_->context_globals.size());

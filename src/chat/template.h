@@ -13,6 +13,7 @@
 namespace chorus::jinja {
 
 struct TemplateAst;
+class FrozenObjects;
 
 /// A parsed template. Immutable: any number of threads may render it at the same time.
 class Template {
@@ -34,6 +35,7 @@ class Template {
 
  private:
   std::string source_, name_;
+  std::unique_ptr<FrozenObjects> constants_;  // outlives the tree
   std::unique_ptr<TemplateAst> ast_;
 };
 

@@ -32,6 +32,8 @@ size_t hash_of(std::string_view text) {
   return std::hash<std::string_view>()(text) | 1;
 }
 
+thread_local FrozenObjects* current_frozen = nullptr;
+
 size_t hash_of(const Value& key) {
   switch (key.type()) {
     case Type::string:
@@ -314,6 +316,17 @@ Value from_json(const Json& json) {
   }
 }
 
+FrozenObjects::Scope::Scope(FrozenObjects& objects) {
+  current_frozen = &objects;
+}
+FrozenObjects::Scope::~Scope() {
+  current_frozen = nullptr;
+}
+
+FrozenObjects::~FrozenObjects() {
+  for (size_t i = objects_.size(); i-- > 0;) delete objects_[i];
+}
+
 void freeze(const Value& value) {
   if (!is_object(value.type()) || value.object()->shared) return;
   if (value.is_string()) {
@@ -324,6 +337,7 @@ void freeze(const Value& value) {
     freeze(value.undefined().name);
   }
   value.object()->shared = true;
+  if (current_frozen != nullptr) current_frozen->objects_.push_back(value.object());
 }
 
 std::string type_name(const Value& value) {

@@ -307,7 +307,31 @@ Value make_undefined_hint(std::string hint);
 /// JSON as Python's json module reads it.
 Value from_json(const Json& json);
 
-/// Marks the value and all that it holds as owned by a template.
+/// Owns what was frozen while it was the thread's current one: the constants of a template. To be destroyed after
+/// everything that refers to them.
+class FrozenObjects {
+ public:
+  FrozenObjects() = default;
+  ~FrozenObjects();
+  FrozenObjects(const FrozenObjects&) = delete;
+  FrozenObjects& operator=(const FrozenObjects&) = delete;
+
+  /// Makes it the current one for the length of a scope.
+  class Scope {
+   public:
+    explicit Scope(FrozenObjects& objects);
+    ~Scope();
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+  };
+
+ private:
+  friend void freeze(const Value& value);
+  std::vector<Object*> objects_;  // what an object refers to stands before it
+};
+
+/// Marks the value and all that it holds as shared by threads. Its owner is the current FrozenObjects; without one
+/// it lives forever (the globals).
 void freeze(const Value& value);
 
 /// "str", "int", "NoneType", ... as type(value).__name__ gives it.

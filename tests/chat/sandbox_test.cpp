@@ -118,6 +118,13 @@ TEST(Sandbox, BoundsCanBeChosen) {
             "error: the template uses more bytes in one string than the limit of 20");
 }
 
+TEST(Sandbox, EndsBeforeTheStackOfAThreadDoes) {
+  const std::string endless = "{% macro m(n) %}{{ [m(n + 1)]|join|upper }}{% endmacro %}{{ m(0) }}";
+  EXPECT_TRUE(render(endless).find("nested calls") != std::string::npos);
+  EXPECT_TRUE(render(endless, "{}", {.stack_bytes = 100'000}).find("nested calls") != std::string::npos);
+  EXPECT_EQ(render("{{ [[[1]]] }}", "{}", {.stack_bytes = 100'000}), "[[[1]]]");
+}
+
 TEST(Sandbox, SurvivesEveryPrefixOfATemplate) {
   const std::string source =
       "{%- macro m(a, b=[1, {'k': -2.5e3}]) -%}{{ a|join(', ') ~ \"\\u00e9\" }}{%- endmacro %}\n{# c #}{% raw "
