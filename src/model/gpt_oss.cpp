@@ -73,7 +73,7 @@ Tensor attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& st
 }
 
 Tensor experts(Ops& ops, const GptOssConfig& c, const Layer& w, const Tensor& x) {
-  const auto [ids, weights] = ops.routing(ops.linear(x, w.router), c.experts_per_token);  // [T, K]
+  const auto [ids, weights] = ops.routing(ops.exact_linear(x, w.router), c.experts_per_token);  // [T, K]
   return ops.expert_mlp({.x = x,
                          .experts = ids,
                          .weights = weights,

@@ -8,9 +8,10 @@ namespace chorus {
 /// A backend may round x on the way in (DESIGN: numerics): int8 per 32 inputs on a fast CPU, bf16 on a GPU.
 /// Relative L2 error of out against reference/: 1e-6 exact, 1e-2 int8, 4e-3 bf16.
 struct MatMul {
-  Tensor x;       ///< [T, I]
-  Linear linear;  ///< I -> O, placed by the backend
-  Tensor out;     ///< [T, O]
+  Tensor x;                   ///< [T, I]
+  Linear linear;              ///< I -> O, placed by the backend
+  Tensor out;                 ///< [T, O]
+  bool exact_inputs = false;  ///< x is not rounded: what is decided by a comparison, as routing, wants it
 };
 void check(const MatMul& op);
 

@@ -24,6 +24,12 @@ Tensor Ops::rms_norm(const Tensor& x, const Tensor& weight, float eps) {
   return op.out;
 }
 
+Tensor Ops::exact_linear(const Tensor& x, const Linear& w) {
+  const MatMul op{.x = x, .linear = w, .out = make({x.size(0), w.outputs()}), .exact_inputs = true};
+  run(op);
+  return op.out;
+}
+
 Tensor Ops::linear(const Tensor& x, const Linear& w) {
   const MatMul op{.x = x, .linear = w, .out = make({x.size(0), w.outputs()})};
   run(op);

@@ -16,6 +16,7 @@ class Ops {
   Tensor embedding(const Matrix& table, const Tensor& token_ids);                     // [T, H]
   Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps);                  // like x
   Tensor linear(const Tensor& x, const Linear& w);                                    // [T, O]
+  Tensor exact_linear(const Tensor& x, const Linear& w);                              // x not rounded on the way in
   Tensor rope_angles(const Tensor& positions, const Tensor& frequencies, float scale);  // [T, 2, D/2]
   /// x: heads [first, first + heads) of rows of any number of heads: a merged q, k, v. -> [T, heads, D]
   Tensor rope(const Tensor& x, const Tensor& angles, int64_t first, int64_t heads);

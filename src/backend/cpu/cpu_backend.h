@@ -14,7 +14,7 @@ enum class Precision {
   exact,  ///< f32 throughout
 };
 
-class CpuBackend final : public Backend {
+class CpuBackend : public Backend {
  public:
   /// `threads` 0: all that this process may use. Throws Fault::usage for a CHORUS_CPU that does not exist here.
   CpuBackend(Precision precision, int threads);
@@ -63,9 +63,12 @@ class CpuBackend final : public Backend {
                    std::byte* panel) const;
 
   /// Room for the inputs of `tokens` tokens; null pointers while measuring.
-  std::span<TokenInputs> take_inputs(const float* x, int64_t tokens, const PanelFormat& format);
+  std::span<TokenInputs> take_inputs(const float* x, int64_t tokens, const PanelFormat& format, bool rounded);
   void quantise(std::span<TokenInputs> inputs, const PanelFormat& format);
-  void product(const PanelProduct& p) const { (fast() ? kernels_.panel_fast : kernels_.panel_exact)(p); }
+  bool rounds_inputs(const PanelFormat& format) const { return fast() && format.quantised(); }
+  void product(bool rounded, const PanelProduct& p) const {
+    (rounded ? kernels_.panel_fast : kernels_.panel_exact)(p);
+  }
 
   template <typename T>
   void store_kv(const KvStore& op);

@@ -56,16 +56,16 @@ void CpuBackend::run(const ExpertMlp& op) {
   Pairs sorted{.first = arena.array<int32_t>(experts + 1),
                .pairs = arena.array<int32_t>(pairs),
                .used = arena.array<int32_t>(experts)};
-  const std::span<TokenInputs> x = take_inputs(op.x.data<float>(), tokens, in_format);
+  const std::span<TokenInputs> x = take_inputs(op.x.data<float>(), tokens, in_format, rounds_inputs(in_format));
   auto* x_of_pair = arena.array<TokenInputs>(pairs);
   auto* activations = arena.array<float>(pairs * in_panels * panel_rows);
   auto* results = arena.array<float>(pairs * out_panels * panel_rows);
   PanelFormat act_format = out_format;
-  const std::span<TokenInputs> act = take_inputs(activations, pairs, act_format);
+  const std::span<TokenInputs> act = take_inputs(activations, pairs, act_format, rounds_inputs(act_format));
   if (arena.measuring()) return;
 
   sort_by_expert(op.experts.data<int32_t>(), pairs, experts, sorted);
-  quantise(x, in_format);
+  if (rounds_inputs(in_format)) quantise(x, in_format);
   for (int64_t i = 0; i < pairs; ++i) x_of_pair[i] = x[size_t(sorted.pairs[i] / chosen)];
   const int64_t act_stride = in_panels * panel_rows;
   for (int64_t i = 0; i < pairs; ++i) act[size_t(i)].values = activations + i * act_stride;
@@ -83,27 +83,27 @@ void CpuBackend::run(const ExpertMlp& op) {
       const std::span<const TokenInputs> in(x_of_pair + i, size_t(n));
       const bool first = i == sorted.first[e];  // later chunks find their weights in the cache
       const std::byte* up_panel = panel(op.up, up_format, unit);
-      product({.format = in_format,
-               .panel = panel(op.gate, in_format, unit),
-               .next = first ? up_panel : nullptr,
-               .bias = gate_bias.values,
-               .x = in,
-               .out = gate,
-               .out_stride = panel_rows});
-      product({.format = up_format,
-               .panel = up_panel,
-               .next = first ? panel(op.gate, in_format, next_unit) : nullptr,
-               .bias = up_bias.values,
-               .x = in,
-               .out = up,
-               .out_stride = panel_rows});
+      product(rounds_inputs(in_format), {.format = in_format,
+                                         .panel = panel(op.gate, in_format, unit),
+                                         .next = first ? up_panel : nullptr,
+                                         .bias = gate_bias.values,
+                                         .x = in,
+                                         .out = gate,
+                                         .out_stride = panel_rows});
+      product(rounds_inputs(in_format), {.format = up_format,
+                                         .panel = up_panel,
+                                         .next = first ? panel(op.gate, in_format, next_unit) : nullptr,
+                                         .bias = up_bias.values,
+                                         .x = in,
+                                         .out = up,
+                                         .out_stride = panel_rows});
       for (int64_t j = 0; j < n; ++j)
         kernels_.clamped_swiglu(gate + j * panel_rows, up + j * panel_rows, panel_rows, op.activation.alpha,
                                 op.activation.limit, activations + (i + j) * act_stride + p * panel_rows);
     }
   });
 
-  quantise(act, act_format);
+  if (rounds_inputs(act_format)) quantise(act, act_format);
   threads_.for_each_ahead(sorted.used_count * out_panels, [&](int64_t unit, int64_t next_unit) {
     const auto panel = [&](int64_t u) {
       return u < sorted.used_count * out_panels
@@ -113,13 +113,13 @@ void CpuBackend::run(const ExpertMlp& op) {
     const int64_t e = sorted.used[unit / out_panels], p = unit % out_panels;
     const PanelBias bias(op.down.bias, e, hidden, p);
     const int64_t first = sorted.first[e], n = sorted.first[e + 1] - first, stride = out_panels * panel_rows;
-    product({.format = out_format,
-             .panel = panel(unit),
-             .next = panel(next_unit),
-             .bias = bias.values,
-             .x = act.subspan(size_t(first), size_t(n)),
-             .out = results + first * stride + p * panel_rows,
-             .out_stride = stride});
+    product(rounds_inputs(out_format), {.format = out_format,
+                                        .panel = panel(unit),
+                                        .next = panel(next_unit),
+                                        .bias = bias.values,
+                                        .x = act.subspan(size_t(first), size_t(n)),
+                                        .out = results + first * stride + p * panel_rows,
+                                        .out_stride = stride});
   });
 
   // Back to the tokens, in the order of the choices.

@@ -2,10 +2,10 @@
 
 namespace chorus::cpu {
 
-std::span<TokenInputs> CpuBackend::take_inputs(const float* x, int64_t tokens, const PanelFormat& f) {
+std::span<TokenInputs> CpuBackend::take_inputs(const float* x, int64_t tokens, const PanelFormat& f,
+                                               bool rounded) {
   Arena& arena = workspace();
   auto* inputs = arena.array<TokenInputs>(tokens);
-  const bool rounded = fast() && f.quantised();
   const int64_t n = f.columns, blocks = rounded ? n / 32 : 0;
   auto* codes = rounded ? arena.array<int8_t>(tokens * n) : nullptr;
   auto* scales = arena.array<float>(tokens * blocks);
@@ -22,7 +22,6 @@ std::span<TokenInputs> CpuBackend::take_inputs(const float* x, int64_t tokens, c
 }
 
 void CpuBackend::quantise(std::span<TokenInputs> inputs, const PanelFormat& f) {
-  if (!fast() || !f.quantised()) return;
   // The spans are const for the readers; this is the one writer.
   threads_.for_each(int64_t(inputs.size()), [&](int64_t t) {
     const TokenInputs& in = inputs[size_t(t)];

@@ -8,12 +8,13 @@ void CpuBackend::run(const MatMul& op) {
   const Matrix& w = op.linear.weight;
   const PanelFormat format = format_of(w);
   const int64_t tokens = op.x.size(0), outputs = w.rows, panels = (outputs + panel_rows - 1) / panel_rows;
+  const bool rounded = rounds_inputs(format) && !op.exact_inputs;
   const Arena::Scope scope(workspace());
-  const std::span<TokenInputs> x = take_inputs(op.x.data<float>(), tokens, format);
+  const std::span<TokenInputs> x = take_inputs(op.x.data<float>(), tokens, format, rounded);
   // A last panel with fewer than 16 rows cannot write whole lanes into out.
   float* edge = outputs % panel_rows == 0 ? nullptr : workspace().array<float>(tokens * panel_rows);
   if (workspace().measuring()) return;
-  quantise(x, format);
+  if (rounded) quantise(x, format);
 
   float* const out = op.out.data<float>();
   const float* const bias = op.linear.bias.empty() ? nullptr : op.linear.bias.data<float>();
@@ -25,13 +26,13 @@ void CpuBackend::run(const MatMul& op) {
     for (int64_t p = unit * per_unit; p < end; ++p) {
       const int64_t first = p * panel_rows, next = p + 1 < end ? p + 1 : next_unit * per_unit;
       const bool whole = first + panel_rows <= outputs;
-      product({.format = format,
-               .panel = panel_of(w, format, 0, p),
-               .next = next < panels ? panel_of(w, format, 0, next) : nullptr,
-               .bias = bias != nullptr && whole ? bias + first : nullptr,
-               .x = x,
-               .out = whole ? out + first : edge,
-               .out_stride = whole ? outputs : panel_rows});
+      product(rounded, {.format = format,
+                        .panel = panel_of(w, format, 0, p),
+                        .next = next < panels ? panel_of(w, format, 0, next) : nullptr,
+                        .bias = bias != nullptr && whole ? bias + first : nullptr,
+                        .x = x,
+                        .out = whole ? out + first : edge,
+                        .out_stride = whole ? outputs : panel_rows});
       if (whole) continue;
       for (int64_t t = 0; t < tokens; ++t)
         for (int64_t r = 0; r < outputs - first; ++r)

@@ -1,0 +1,126 @@
+// How far the CPU's `fast` precision is from `exact` on a model folder: relative L2 of the residual stream before
+// every norm, mean KL divergence of the logits, agreement of the likeliest token.
+//     precision_report FOLDER [TOKENS]
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <random>
+
+#include "backend/cpu/cpu_backend.h"
+#include "chorus/error.h"
+#include "engine/model_state.h"
+#include "model/model.h"
+
+namespace chorus {
+namespace {
+
+/// Keeps what every norm gets to see: the residual stream, twice per layer and once at the end.
+class RecordingBackend final : public cpu::CpuBackend {
+ public:
+  using CpuBackend::CpuBackend;
+  using CpuBackend::run;
+  void run(const RmsNorm& op) override {
+    if (!workspace().measuring()) {
+      if (norm_ == norms.size()) norms.emplace_back();
+      const std::span<const float> x = op.x.values<float>();
+      norms[norm_].insert(norms[norm_].end(), x.begin(), x.end());
+      ++norm_;
+    }
+    CpuBackend::run(op);
+  }
+  void next_pass() { norm_ = 0; }
+
+  std::vector<std::vector<float>> norms;  // [norm][tokens * hidden]
+
+ private:
+  size_t norm_ = 0;
+};
+
+struct Recorded {
+  std::vector<std::vector<float>> norms;
+  Logits logits;
+};
+
+Recorded record(const std::string& folder, cpu::Precision precision, std::span<const int32_t> ids) {
+  auto state = std::make_shared<Model::State>(Weights::open(folder));
+  auto backend = std::make_unique<RecordingBackend>(precision, 0);
+  RecordingBackend& recorder = *backend;
+  state->memory_bytes = uint64_t(1) << 62;
+  state->backend = std::move(backend);
+  state->network = load_model(state->weights, *state->backend);
+  const Model model(state);
+  PromptCache cache = make_prompt_cache(model, int64_t(ids.size()));
+  Logits logits{.tokens = int64_t(ids.size()), .vocabulary = model.vocabulary(), .values = {}};
+  for (size_t i = 0; i < ids.size(); i += PromptCache::State::max_chunk) {
+    const size_t n = std::min(ids.size() - i, size_t(PromptCache::State::max_chunk));
+    recorder.next_pass();
+    const Logits part = model(ids.subspan(i, n), cache);
+    logits.values.insert(logits.values.end(), part.values.begin(), part.values.end());
+  }
+  return {.norms = std::move(recorder.norms), .logits = std::move(logits)};
+}
+
+double relative_l2(const std::vector<float>& a, const std::vector<float>& reference) {
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += (double(a[i]) - reference[i]) * (double(a[i]) - reference[i]);
+    size += double(reference[i]) * reference[i];
+  }
+  return std::sqrt(difference / size);
+}
+
+std::vector<double> log_softmax(std::span<const float> logits) {
+  const double top = *std::ranges::max_element(logits);
+  double sum = 0;
+  for (const float v : logits) sum += std::exp(v - top);
+  std::vector<double> out;
+  for (const float v : logits) out.push_back(v - top - std::log(sum));
+  return out;
+}
+
+void report(const std::string& folder, int64_t tokens) {
+  std::mt19937 random(1);
+  std::vector<int32_t> ids;
+  const int64_t vocabulary = [&] {
+    Weights weights = Weights::open(folder);
+    return weights.config().at("vocab_size").get<int64_t>();
+  }();
+  for (int64_t i = 0; i < tokens; ++i) ids.push_back(int32_t(random() % uint64_t(vocabulary)));
+  const Recorded exact = record(folder, cpu::Precision::exact, ids);
+  const Recorded fast = record(folder, cpu::Precision::fast, ids);
+  fmt::print("{}, {} random tokens, fast against exact\nrelative L2 of the residual stream before each norm:\n",
+             folder, tokens);
+  for (size_t n = 0; n < exact.norms.size(); ++n)
+    fmt::print("{}{:.2e}", n % 8 == 0 ? "\n  " : "  ", relative_l2(fast.norms[n], exact.norms[n]));
+  double kl = 0, worst_gap = 0;
+  int64_t same = 0;
+  for (int64_t t = 0; t < tokens; ++t) {
+    const std::vector<double> p = log_softmax(exact.logits.row(t)), q = log_softmax(fast.logits.row(t));
+    for (size_t v = 0; v < p.size(); ++v) kl += std::exp(p[v]) * (p[v] - q[v]) / double(tokens);
+    const auto likeliest = std::ranges::max_element(p) - p.begin(), ours = std::ranges::max_element(q) - q.begin();
+    same += likeliest == ours;
+    worst_gap = std::max(worst_gap, p[size_t(likeliest)] - p[size_t(ours)]);
+  }
+  fmt::print(
+      "\n\nlogits: relative L2 {:.2e}, mean KL {:.2e}, the same likeliest token {:.2f} %,\n"
+      "largest gap (nats, by exact) between the two where they differ: {:.3f}\n",
+      relative_l2(fast.logits.values, exact.logits.values), kl, 100 * double(same) / double(tokens), worst_gap);
+}
+
+}  // namespace
+}  // namespace chorus
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    fmt::print(stderr, "usage: precision_report FOLDER [TOKENS]\n");
+    return 2;
+  }
+  try {
+    chorus::report(argv[1], argc > 2 ? std::atoll(argv[2]) : 256);
+  } catch (const chorus::Error& e) {
+    fmt::print(stderr, "precision_report: {}\n", e.what());
+    return 1;
+  }
+}
