@@ -89,14 +89,13 @@ def subtract(rng):
 
 
 def multiply(rng):
-    a, b = rng.choice(((sized(rng, 2), rng.randrange(10)), (rng.randrange(10), sized(rng, 2)),
-                       (rng.randrange(10, 100), rng.randrange(10, 100)), (rng.randrange(10, 100), rng.randrange(10, 100))))
+    a, b = rng.choice(((sized(rng, 2), rng.randrange(10)), (rng.randrange(10), sized(rng, 2)), (rng.randrange(10, 100), rng.randrange(10, 30))))
     ask = ask_for(rng, ("{} x {}", "{} x {}", "{} * {}", "{} times {}"), ("Multiply {} by {}.", "A box holds {} eggs. How many eggs are in {} boxes?"), a, b)
     return ask, mul_work(a, b), f"The product is {a * b}.", str(a * b), f"mul {min(a, b)} {max(a, b)}"
 
 
 def divide(rng):
-    d, a = rng.randint(2, 9), sized(rng, 3)
+    d, a = rng.randint(2, 9), sized(rng, 3 if rng.random() < 0.4 else 2)
     if rng.random() < 0.7:
         a -= a % d
     ask = ask_for(rng, ("{} / {}", "{} / {}", "{} divided by {}"), ("Divide {} by {}.",), a, d)
@@ -147,7 +146,7 @@ def compare(rng):
 
 
 def extreme(rng):
-    numbers = [str(sized(rng, 2)) for _ in range(rng.randint(3, 5))]
+    numbers = [str(sized(rng, 2)) for _ in range(rng.randint(3, 4))]
     largest = rng.random() < 0.5
     word = "largest" if largest else "smallest"
     ask = rng.choice(("What is the {1} of {0}?", "Find the {1} number: {0}", "Which of {0} is the {1}?"))
@@ -165,7 +164,7 @@ UNITS = (("kilometers", "meters", 1000), ("meters", "centimeters", 100), ("centi
 
 def units(rng):
     big, small, factor = rng.choice(UNITS)
-    n = rng.randint(2, 99)
+    n = rng.randint(2, 9) if factor in (12, 24) else rng.randint(2, 99)
     if factor % 10 == 0 and rng.random() < 0.35:  # backwards, where it is a matter of zeros and one digit
         big, small, source, answer = small, big, n * factor, n
         zeros = len(str(factor)) - 1
@@ -186,4 +185,4 @@ def units(rng):
 
 
 TASKS = {"add": (add, 2.5), "subtract": (subtract, 3), "multiply": (multiply, 4), "divide": (divide, 2.5), "total": (total, 2),
-         "compare": (compare, 2.5), "extreme": (extreme, 1.5), "units": (units, 3)}
+         "compare": (compare, 2.5), "extreme": (extreme, 2), "units": (units, 3)}

@@ -49,7 +49,7 @@ def system_text(identity, effort, date):
 
 def prefix(rng, more):
     """(text, date): a system message and, with `more`, a developer's message or an earlier turn."""
-    now = datetime.date(2023, 1, 1) + datetime.timedelta(days=rng.randrange(8 * 365))
+    now = datetime.date(2023, 1, 1) + datetime.timedelta(days=rng.randrange(7 * 365))
     parts = [f"<|start|>system<|message|>{system_text(rng.choice(IDENTITIES), rng.choice(EFFORTS), now)}<|end|>"]
     if more and rng.random() < 0.5:
         parts.append(f"<|start|>developer<|message|># Instructions\n\n{rng.choice(INSTRUCTIONS)}\n\n<|end|>")

@@ -116,6 +116,8 @@ def shift_work(date, days):
         length = month_days(year, month)
         text += f"; {year}-{month:02d} has {length}; {length}-{-day}={length + day}"
         day += length
+        if day < 1:
+            return None, None
     elif day > length:
         text += f"; {year}-{month:02d} has {length}; {day}-{length}={day - length}"
         day -= length
@@ -137,10 +139,10 @@ def span(rng):
 
 
 def date_shift(rng):
-    date = datetime.date(2000, 1, 1) + datetime.timedelta(days=rng.randrange(40 * 365))
+    date = datetime.date(2020, 1, 1) + datetime.timedelta(days=rng.randrange(10 * 365))
     days, length = span(rng)
     after = rng.random() < 0.7
-    shown = str(date) if rng.random() < 0.7 else f"{MONTHS[date.month - 1]} {date.day}, {date.year}"
+    shown = str(date) if rng.random() < 0.8 else f"{MONTHS[date.month - 1]} {date.day}, {date.year}"
     ask = rng.choice(("What day is {0} {1} {2}?", "What date is {0} {1} {2}?", "Which date comes {0} {1} {2}?"))
     work, found = shift_work(date, days if after else -days)
     if not work:
@@ -169,7 +171,7 @@ def today(rng, now):
 
 
 def weekday(rng):
-    start, days = rng.randrange(7), rng.randint(1, 30)
+    start, days = rng.randrange(7), rng.randint(1, 20)
     after = rng.random() < 0.75
     day = WEEKDAYS[start]
     rest = days % 7
@@ -184,5 +186,5 @@ def weekday(rng):
     return ask, steps, f"It is a {walk[-1]}.", walk[-1], f"weekday {day} {days if after else -days}"
 
 
-TASKS = {"sort": (sort_items, 4), "reverse_word": (reverse_word, 3), "reverse_list": (reverse_list, 2), "count_letter": (count_letter, 3.5),
-         "count_all": (count_all, 2), "spell": (spell, 1.5), "date": (date_shift, 4), "weekday": (weekday, 1.5)}
+TASKS = {"sort": (sort_items, 4.5), "reverse_word": (reverse_word, 3), "reverse_list": (reverse_list, 2), "count_letter": (count_letter, 3.5),
+         "count_all": (count_all, 2), "spell": (spell, 1.5), "date": (date_shift, 4), "weekday": (weekday, 2)}

@@ -15,6 +15,7 @@ import re
 import regex
 
 import data
+import small_talk
 import words
 
 SPECIAL = ("<|startoftext|>", "<|endoftext|>", "<|return|>", "<|constrain|>", "<|channel|>", "<|start|>", "<|end|>", "<|message|>", "<|call|>")
@@ -54,8 +55,9 @@ def corpus(seed):
 
 def vocabulary(counts):
     """The fixed words of questions, workings and answers. Any other word stays a row of bytes, so the model can spell it."""
-    letter = re.compile(r"[b-z]('s)?|[0-9]+")
-    return sorted(t for t, count in counts.items() if count >= 5 and len(t) > 1 and t.strip() and not letter.fullmatch(t.strip()))
+    letter, a_place = re.compile(r"a's|[b-z]('s)?|[0-9]+"), set(small_talk.PLACES)
+    return sorted(t for t, count in counts.items() if count >= 5 and len(t) > 1 and t.strip()
+                  and not letter.fullmatch(t.strip()) and t.strip() not in a_place)
 
 
 class Tokenizer:

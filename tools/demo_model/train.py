@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import random
+import signal
 import time
 
 import numpy as np
@@ -49,7 +50,7 @@ def separate(rng, prefixes, turns):
     return [(before[owner], question, completion) for owner, question, completion in made]
 
 
-def pack(prefixes, turns, buckets=4):
+def pack(prefixes, turns, buckets=6):
     """A fast.Batch; turns of like length share a bucket, so that little is padding."""
     width = max(map(len, prefixes))
     tokens, positions, wanted, layout, at = [], [], [], [], len(prefixes) * width
@@ -201,6 +202,8 @@ def main():
     worker = multiprocessing.Process(target=producer, args=(queue, args.seed, step, turns), daemon=True)
     worker.start()
     began, sums, last_save, last_look = time.time() - spent, [], 0.0, time.time()
+    ending = []
+    signal.signal(signal.SIGTERM, lambda *_: ending.append(True))  # save, then end
     while True:
         progress = (time.time() - began) / (60 * args.minutes)
         if progress >= 1:
@@ -227,10 +230,13 @@ def main():
             sums.clear()
             log.write(json.dumps(row) + "\n")
             log.flush()
-        if time.time() - last_save > 180:
+        if time.time() - last_save > 180 or ending:
             last_save = time.time()
             save(path, {"config": net.config, "state": state_of(net), "optimiser": opt.state(), "step": step, "seconds": time.time() - began, "tokens": seen})
-    worker.terminate()
+        if ending:
+            worker.kill()
+            raise SystemExit("ended early; the same command goes on")
+    worker.kill()
     row = {"step": step, "tokens": seen, "seconds": round(time.time() - began, 1), "plain": development.measure(net, False), "quantised": development.measure(net, True)}
     log.write(json.dumps(row) + "\n")
     state = {"config": net.config, "state": state_of(net)}

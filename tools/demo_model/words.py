@@ -58,11 +58,11 @@ ENDINGS = "- - - n r s t l ck nd ng ss tt er le ing ed ly".replace("-", "").spli
 
 def made_up_word(rng):
     """A pronounceable word that is (nearly always) none, or plain random letters: every BPE piece must be spellable."""
-    if rng.random() < 0.4:
-        return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 9)))
+    if rng.random() < 0.3:
+        return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 7)))
     syllables = rng.choice((1, 2, 2, 3))
     word = "".join(rng.choice(CONSONANTS) + rng.choice(VOWELS) for _ in range(syllables)) + rng.choice(ENDINGS)
-    return word if 3 <= len(word) <= 10 else made_up_word(rng)
+    return word if 3 <= len(word) <= 8 else made_up_word(rng)
 
 
 def any_word(rng):
