@@ -1,4 +1,10 @@
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include <cstdlib>
+#include <string>
 
 #include "backend/cpu/kernels.h"
 #include "chorus/error.h"
@@ -6,46 +12,51 @@
 namespace chorus::cpu {
 namespace {
 
-bool has_avx512() {
 #if defined(__x86_64__)
+bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
-#else
-  return false;
-#endif
 }
-
 bool has_avx2() {
-#if defined(__x86_64__)
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-  return false;
-#endif
 }
+#elif defined(__aarch64__) && defined(__linux__)
+bool has_dot_products() {
+  return (::getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+}
+bool has_i8mm() {
+  return has_dot_products() && (::getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+}
+#endif
 
 }  // namespace
 
-#if !defined(__x86_64__)
-const Kernels* avx512_kernels() {
-  return nullptr;
-}
-const Kernels* avx2_kernels() {
-  return nullptr;
-}
+std::vector<const Kernels*> available_kernels() {
+  std::vector<const Kernels*> available;
+#if defined(__x86_64__)
+  if (has_avx512()) available.push_back(avx512_kernels());
+  if (has_avx2()) available.push_back(avx2_kernels());
+#elif defined(__aarch64__) && defined(__linux__)
+  if (has_i8mm()) available.push_back(neon_i8mm_kernels());
+  if (has_dot_products()) available.push_back(neon_kernels());
 #endif
+  available.push_back(portable_kernels());
+  return available;
+}
 
 const Kernels& choose_kernels() {
-  const Kernels* const avx512 = has_avx512() ? avx512_kernels() : nullptr;
-  const Kernels* const avx2 = has_avx2() ? avx2_kernels() : nullptr;
+  const std::vector<const Kernels*> available = available_kernels();
   const char* wanted = std::getenv("CHORUS_CPU");
-  if (wanted == nullptr || *wanted == 0)
-    return avx512 != nullptr ? *avx512 : avx2 != nullptr ? *avx2 : *portable_kernels();
-  for (const Kernels* kernels : {avx512, avx2, portable_kernels()})
-    if (kernels != nullptr && kernels->name == wanted) return *kernels;
+  if (wanted == nullptr || *wanted == 0) return *available.front();
+  std::string names;
+  for (const Kernels* kernels : available) {
+    if (kernels->name == wanted) return *kernels;
+    names += (names.empty() ? "" : ", ") + std::string(kernels->name);
+  }
   throw Error(Fault::usage, "CHORUS_CPU asks for an instruction set that this processor or build lacks")
       .with("CHORUS_CPU", wanted)
-      .with("known", "avx512, avx2, portable");
+      .with("this processor has", names);
 }
 
 }  // namespace chorus::cpu

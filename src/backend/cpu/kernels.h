@@ -2,6 +2,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "backend/cpu/panel.h"
 #include "tensor/dtype.h"
@@ -60,12 +61,17 @@ struct Kernels {
   int64_t (*spin_f32)(int64_t rounds);
 };
 
-const Kernels* avx512_kernels();  ///< null where the build has none
+const Kernels* avx512_kernels();  // these two in builds for x86
 const Kernels* avx2_kernels();
+const Kernels* neon_i8mm_kernels();  // these two in builds for 64-bit ARM
+const Kernels* neon_kernels();
 const Kernels* portable_kernels();
 
-/// The best that this processor runs; CHORUS_CPU=avx512|avx2|portable asks for another. Throws Fault::usage for
-/// one that does not exist or that the processor lacks.
+/// All that this processor runs, the best first.
+std::vector<const Kernels*> available_kernels();
+
+/// The best that this processor runs; CHORUS_CPU=NAME asks for another. Throws Fault::usage for one that does not
+/// exist or that the processor lacks.
 const Kernels& choose_kernels();
 
 }  // namespace chorus::cpu
