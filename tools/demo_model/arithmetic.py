@@ -30,10 +30,11 @@ def sub_work(a, b, width=3):
 
 
 def mul_digit_work(a, d):
+    """47 x 8: "7x8=56 4x8=32+5=37"."""
     carry, steps = 0, []
     for x in reversed(f"{a:02d}"):
         total = int(x) * d + carry
-        steps.append(f"{x}x{d}{f'+{carry}' if carry else ''}={total}")
+        steps.append(f"{x}x{d}={int(x) * d}" + (f"+{carry}={total}" if carry else ""))
         carry = total // 10
     return f"{a:02d}x{d}; {' '.join(steps)}; {a * d}"
 
@@ -49,12 +50,12 @@ def mul_work(a, b):
 
 
 def div_work(a, d):
-    """664 / 8: "6/8=0r6 66/8=8r2 24/8=3r0; 83"."""
+    """664 / 8: "6/8=0 0x8=0 r6 66/8=8 8x8=64 r2 24/8=3 3x8=24 r0; 83"."""
     rest, steps = 0, []
     for c in str(a):
         part = rest * 10 + int(c)
         rest = part % d
-        steps.append(f"{part}/{d}={part // d}r{rest}")
+        steps.append(f"{part}/{d}={part // d} {part // d}x{d}={part // d * d} r{rest}")
     return f"{' '.join(steps)}; {a // d}"
 
 
@@ -184,5 +185,5 @@ def units(rng):
     return ask.format(source, big, small), steps, f"It is {answer} {small}.", str(answer), f"units {source} {big} {small}"
 
 
-TASKS = {"add": (add, 2.5), "subtract": (subtract, 3), "multiply": (multiply, 4), "divide": (divide, 2.5), "total": (total, 2),
-         "compare": (compare, 2.5), "extreme": (extreme, 2), "units": (units, 3)}
+TASKS = {"add": (add, 2), "subtract": (subtract, 2.5), "multiply": (multiply, 3.5), "divide": (divide, 3.5), "total": (total, 2),
+         "compare": (compare, 2.5), "extreme": (extreme, 2), "units": (units, 3.5)}

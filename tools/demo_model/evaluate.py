@@ -1,15 +1,17 @@
-"""Measures the exported folder with stock transformers, and before quantisation where the master weights are given.
+"""Measures the exported folder: the training's forward pass in float32, the chorus program, and stock transformers where installed.
 
-    python3 evaluate.py --model ../../models/demo --master build/master.pt --out build/evaluation
+    python3 evaluate.py --model ../../models/demo --master build/master.pt --program ../../build/release/src/app/cli/chorus --out build/evaluation
 
-Reads the MLX files from their bytes (not through the training's code), dequantises them into GptOssForCausalLM in float32,
-compares its logits with the training's forward pass, answers held-out prompts greedily, and keeps the ids of some answers.
+Reads the MLX files from their bytes (not through export.py). --master adds the weights before quantisation, --program compares logits
+and answers of the built chorus, --transformers those of GptOssForCausalLM. Decoding is greedy, and the held-out prompts are those of
+heldout.jsonl (and --more others).
 """
 import argparse
 import json
 import os
 import re
 import struct
+import subprocess
 
 import numpy as np
 import torch
@@ -19,8 +21,7 @@ import model
 import tokenizer
 
 FP4 = np.array(model.FP4 + tuple(-v for v in model.FP4), np.float32)
-USER = {"reasoning_effort": "minimal", "model_identity": "You are a helpful assistant."}
-SETTINGS = {"default": {}, "minimal": USER, "low": {**USER, "reasoning_effort": "low"}, "high": {"reasoning_effort": "high"}}
+SETTINGS = {"default": {}, "minimal": {"reasoning_effort": "minimal"}, "helpful": {"model_identity": "You are a helpful assistant."}}
 
 
 def read_safetensors(path):
@@ -115,12 +116,11 @@ def generate(net, prompts, stop, most, pad):
     return out
 
 
-def score(rows, answers, tok):
+def score(rows, texts):
     """Right answers per task, and the wrong ones."""
     right, wrong = {}, []
-    for row, ids in zip(rows, answers):
-        text = tok.decode(ids)
-        final = re.search(r"<\|channel\|>final<\|message\|>(.*)$", text, re.S)
+    for row, text in zip(rows, texts):
+        final = re.search(r"<\|channel\|>final<\|message\|>(.*?)(?:<\|return\|>)?$", text, re.S)
         good = bool(final) and data.contains_answer(final.group(1), row["answer"])
         right.setdefault(row["task"], []).append(good)
         if not good:
@@ -129,27 +129,45 @@ def score(rows, answers, tok):
     return {"right": sum(flat), "of": len(flat), "by_task": {t: f"{sum(g)}/{len(g)}" for t, g in sorted(right.items())}, "wrong": wrong[:40]}
 
 
-def logits_difference(net, own, prompts, device):
-    worst = 0.0
-    for ids in prompts[:8]:
-        tokens = torch.tensor([ids], device=device)
-        with torch.no_grad():
-            ours = own(tokens, torch.arange(len(ids), device=device)[None], torch.zeros_like(tokens))[0]
-            worst = max(worst, (net(input_ids=tokens).logits - ours).abs().max().item())
-    return worst
+@torch.no_grad()
+def own_logits(own, ids, **flags):
+    tokens = torch.tensor([ids], device=own.embed.device)
+    return own(tokens, torch.arange(len(ids), device=tokens.device)[None], torch.zeros_like(tokens), **flags)[0][0]
+
+
+def program_logits(program, folder, ids, out, precision):
+    """The logits of `chorus logits`."""
+    path = os.path.join(out, "logits.safetensors")
+    subprocess.run([program, "logits", "--model", folder, "--device", "cpu", "--precision", precision, "--tokens", ",".join(map(str, ids)),
+                    "--output", path], check=True)
+    with open(path, "rb") as file:
+        raw = file.read()
+    begin = 8 + struct.unpack("<Q", raw[:8])[0]
+    return torch.from_numpy(np.frombuffer(raw[begin:], np.float32).reshape(len(ids), -1).copy())
+
+
+def program_answers(program, folder, rows, out, *options):
+    """The rows' answers by `chorus batch`, as text with markers."""
+    given, made = os.path.join(out, "rows.jsonl"), os.path.join(out, "answers.jsonl")
+    data.write_jsonl(given, [{"id": str(i), "prompt": row["prompt"]} for i, row in enumerate(rows)])
+    subprocess.run([program, "batch", "--model", folder, "--input", given, "--output", made, "--overwrite", "--device", "cpu", "--date", "2026-01-15",
+                    "--max-tokens", "400", "--quiet", *options], check=True)
+    with open(made, encoding="utf-8") as file:
+        texts = {line["id"]: line["text"] for line in map(json.loads, file)}
+    return [texts[str(i)] for i in range(len(rows))]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--master")
+    parser.add_argument("--program")
+    parser.add_argument("--transformers", action="store_true")
     parser.add_argument("--out", required=True)
-    parser.add_argument("--more", type=int, default=1600, help="further held-out problems, beside the 200 of heldout.jsonl")
-    parser.add_argument("--own", action="store_true", help="without transformers: the training's forward pass alone")
+    parser.add_argument("--more", type=int, default=0, help="further held-out problems, beside the 200 of heldout.jsonl")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
-    torch.backends.cuda.matmul.allow_tf32 = False
     with open(os.path.join(args.model, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
     with open(os.path.join(args.model, "heldout.jsonl"), encoding="utf-8") as file:
@@ -157,36 +175,42 @@ def main():
     with open(os.path.join(args.model, "generation_config.json"), encoding="utf-8") as file:
         generation = json.load(file)
     tok, stop, pad = tokenizer.Tokenizer(os.path.join(args.model, "tokenizer.json")), generation["eos_token_id"], generation["pad_token_id"]
-    quantised = plain_weights(read_safetensors(os.path.join(args.model, "model.safetensors")))
-    more, result = data.heldout_set(args.more, 2), {}
+    quantised, result = plain_weights(read_safetensors(os.path.join(args.model, "model.safetensors"))), {}
+    sets = {"heldout.jsonl": rows, **({"more": data.heldout_set(args.more, 2)} if args.more else {})}
 
-    def measure(name, answer, questions, setting):
-        prompts = prompts_of(questions, tok, SETTINGS[setting])
-        answers = answer(prompts)
-        result[name] = score(questions, answers, tok)
-        print(name, result[name]["right"], "of", result[name]["of"], result[name]["by_task"], flush=True)
-        return prompts, answers
+    def measure(name, texts):
+        """`texts` answers rows with text that has the markers in it."""
+        for which, questions in sets.items():
+            entry = result[f"{name}, {which}"] = score(questions, texts(questions))
+            print(f"{name}, {which}:", entry["right"], "of", entry["of"], entry["by_task"], flush=True)
+
+    def by(generated):
+        return lambda questions: [tok.decode(ids) for ids in generated(prompts_of(questions, tok, SETTINGS["default"]))]
 
     own = our_model(quantised, config, args.device)
-    for setting in ("default", "minimal"):  # what the CPU engine's fast path does to activations
-        measure(f"quantised, int8 activations, {setting}", lambda p: own.generate(p, stop, 400, act8=True), rows, setting)
-    if not args.own:
+    ids = [prompt + tok.encode("<|channel|>analysis<|message|>") for prompt in prompts_of(rows, tok, {})]
+    if args.program:
+        for precision in ("exact", "fast"):
+            worst = max((program_logits(args.program, args.model, p, args.out, precision) - own_logits(own, p)).abs().max().item() for p in ids[:16])
+            result[f"largest logit difference, chorus {precision}"] = worst
+            print(f"largest logit difference, chorus {precision}: {worst:.2g}")
+        for effort in ("medium", "minimal", "high"):
+            measure(f"chorus, fast, effort {effort}", lambda q: program_answers(args.program, args.model, q, args.out, "--reasoning-effort", effort))
+        measure("chorus, exact", lambda q: program_answers(args.program, args.model, q, args.out, "--precision", "exact"))
+    measure("quantised, float32", by(lambda p: own.generate(p, stop, 400)))
+    if args.master:
+        saved = torch.load(args.master, map_location="cpu")
+        names = mlx_names(saved["state"], config["num_hidden_layers"])
+        full = our_model(names, config, args.device)
+        measure("before quantisation, float32", by(lambda p: full.generate(p, stop, 400)))
+    if args.transformers:
         check_tokenizer(args.model, tok, rows)
         net = transformers_model(quantised, config, args.device)
-        result["largest logit difference to the training's forward pass"] = logits_difference(net, own, prompts_of(rows, tok, {}), args.device)
-        print("largest logit difference", result["largest logit difference to the training's forward pass"])
-        kept = {s: measure(f"quantised, {s}", lambda p: generate(net, p, stop, 400, pad), rows, s) for s in SETTINGS}
-        measure("quantised, default, more", lambda p: generate(net, p, stop, 400, pad), more, "default")
-        prompts, answers = kept["minimal"]
-        with open(os.path.join(args.out, "golden_answers.jsonl"), "w", encoding="utf-8") as out:
-            for row, prompt, answer in [*zip(rows, prompts, answers)][:16]:
-                out.write(json.dumps({"id": row["id"], "date": "2026-01-15", "kwargs": USER, "prompt_ids": prompt, "answer_ids": answer}) + "\n")
-        if args.master:
-            saved = torch.load(args.master, map_location="cpu")
-            float_net = transformers_model(mlx_names(saved["state"], config["num_hidden_layers"]), config, args.device)
-            for setting in ("default", "minimal"):
-                measure(f"before quantisation, {setting}", lambda p: generate(float_net, p, stop, 400, pad), rows, setting)
-            measure("before quantisation, default, more", lambda p: generate(float_net, p, stop, 400, pad), more, "default")
+        with torch.no_grad():
+            worst = max((net(input_ids=torch.tensor([p], device=args.device)).logits[0] - own_logits(own, p)).abs().max().item() for p in ids[:16])
+        result["largest logit difference, transformers"] = worst
+        print(f"largest logit difference, transformers: {worst:.2g}")
+        measure("transformers, quantised", by(lambda p: generate(net, p, stop, 400, pad)))
     with open(os.path.join(args.out, "evaluation.json"), "w", encoding="utf-8") as out:
         json.dump(result, out, indent=1)
 

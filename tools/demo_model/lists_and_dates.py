@@ -5,6 +5,7 @@
 import datetime
 
 import words
+from arithmetic import add_work, sub_work
 
 
 def spelled(text):
@@ -107,25 +108,29 @@ def month_days(year, month):
 
 
 def shift_work(date, days):
-    """The working for `days` (at most 31) after or, below zero, before a date, and the date found."""
-    year, month, day = date.year, date.month, date.day + days
-    text = f"{date}; {date.day:02d}{'+' if days >= 0 else '-'}{abs(days):02d}={day}"
-    length = month_days(year, month)
-    if day < 1:
-        year, month = (year, month - 1) if month > 1 else (year - 1, 12)
+    """The working for `days` (at most 31) after or, below zero, before a date, and the date found; None if it is two months away."""
+    year, month, day, span = date.year, date.month, date.day, abs(days)
+    text = f"{date}"
+    if days >= 0:
+        text += f"; {add_work(day, span, 2)}"
+        day += span
         length = month_days(year, month)
-        text += f"; {year}-{month:02d} has {length}; {length}-{-day}={length + day}"
-        day += length
-        if day < 1:
-            return None, None
-    elif day > length:
-        text += f"; {year}-{month:02d} has {length}; {day}-{length}={day - length}"
-        day -= length
-        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-        if day > month_days(year, month):
-            return None, None
-    elif day > 27:
-        text += f"; {year}-{month:02d} has {length}"
+        if day > 27:
+            text += f"; {year}-{month:02d} has {length}"
+        if day > length:
+            text += f"; {sub_work(day, length, 2)}"
+            day -= length
+            year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+    else:
+        if day <= span:
+            year, month = (year, month - 1) if month > 1 else (year - 1, 12)
+            length = month_days(year, month)
+            text += f"; {year}-{month:02d} has {length}; {add_work(length, day, 2)}"
+            day += length
+        text += f"; {sub_work(day, span, 2)}" if day >= span else ""
+        day -= span
+    if not 1 <= day <= month_days(year, month):
+        return None, None
     found = datetime.date(year, month, day)
     return f"{text}; {found}", found
 
@@ -186,5 +191,5 @@ def weekday(rng):
     return ask, steps, f"It is a {walk[-1]}.", walk[-1], f"weekday {day} {days if after else -days}"
 
 
-TASKS = {"sort": (sort_items, 4.5), "reverse_word": (reverse_word, 3), "reverse_list": (reverse_list, 2), "count_letter": (count_letter, 3.5),
-         "count_all": (count_all, 2), "spell": (spell, 1.5), "date": (date_shift, 4), "weekday": (weekday, 2)}
+TASKS = {"sort": (sort_items, 6), "reverse_word": (reverse_word, 2), "reverse_list": (reverse_list, 3), "count_letter": (count_letter, 2.5),
+         "count_all": (count_all, 1), "spell": (spell, 1), "date": (date_shift, 5), "weekday": (weekday, 2)}

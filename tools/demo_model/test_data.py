@@ -9,6 +9,7 @@ import jinja2
 
 import arithmetic
 import data
+import lists_and_dates
 import tokenizer
 import words
 
@@ -39,12 +40,21 @@ def workings_are_right():
 
 def check_steps(work, result):
     assert int(re.findall(r"[0-9]+", work)[-1]) == result, work
-    for left, right, rest in re.findall(r"([0-9]+(?:[-+x/][0-9]+)+)=([0-9]+)(?:r([0-9]+))?", work):
+    for left, right in re.findall(r"(?<![0-9+x/-])(?=([0-9]+(?:[-+x/][0-9]+)+)=([0-9]+))", work):
         value = eval(re.sub(r"\b0+(?=[0-9])", "", left).replace("x", "*").replace("/", "//"))
-        assert value == int(right), (left, right)
-        if rest:
-            part, d = map(int, left.split("/"))
-            assert part % d == int(rest), (left, rest)
+        assert value == int(right), (work, left, right)
+    for part, d, rest in re.findall(r"([0-9]+)/([0-9]+)=[0-9]+ [0-9]+x[0-9]+=[0-9]+ r([0-9]+)", work):
+        assert int(part) % int(d) == int(rest), work
+
+
+def dates_are_right():
+    for start in range(0, 3650, 11):
+        date = datetime.date(2020, 1, 1) + datetime.timedelta(days=start)
+        for days in range(-30, 31):
+            work, found = lists_and_dates.shift_work(date, days)
+            if found:
+                assert found == date + datetime.timedelta(days=days) and work.endswith(str(found)), work
+                check_steps(re.sub(r"; [0-9]{4}-[0-9]{2}-[0-9]{2}$", f"; {found.day}", work), found.day)
 
 
 def nothing_held_out_is_trained_on():
@@ -95,7 +105,7 @@ def answers_are_judged_strictly():
 
 
 if __name__ == "__main__":
-    for check in (answers_stand_in_their_sentences, workings_are_right, nothing_held_out_is_trained_on, text_survives_the_tokenizer,
+    for check in (answers_stand_in_their_sentences, workings_are_right, dates_are_right, nothing_held_out_is_trained_on, text_survives_the_tokenizer,
                   template_gives_the_training_form, answers_are_judged_strictly):
         check()
         print("ok", check.__name__)

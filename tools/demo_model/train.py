@@ -175,7 +175,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
     parser.add_argument("--minutes", type=float, default=75)
-    parser.add_argument("--turns", type=int, default=64, help="conversations per step; twice as many once the rate falls")
+    parser.add_argument("--turns", type=int, default=64, help="conversations per step; twice as many in the last fifth")
     parser.add_argument("--lr", type=float, default=3e-3, help="of AdamW")
     parser.add_argument("--muon-lr", type=float, default=0.02)
     parser.add_argument("--decay-from", type=float, default=0.5, help="share of the training")
@@ -209,7 +209,7 @@ def main():
         if progress >= 1:
             break
         quantised = progress >= args.quantise_from
-        turns.value = args.turns * (2 if progress >= args.decay_from else 1)
+        turns.value = args.turns * (2 if progress >= 0.8 else 1)
         batch = pack(*queue.get())
         loss, balance, right = net.loss(batch, quantised)
         count = int((batch.wanted >= 0).sum())
