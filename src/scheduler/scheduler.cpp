@@ -118,9 +118,9 @@ RowId Scheduler::add(RowSpec spec) {
     throw Error(Fault::memory, "the prompt does not fit the memory for keys and values, even alone")
         .with("expected at most", max_positions_)
         .with("actual", tokens);
-  const RowId id = next_id_++;
-  waiting_.emplace(Key{-int64_t(spec.priority), id}, Waiting{std::move(spec)});
-  return id;
+  const Key row{.rank = -int64_t(spec.priority), .id = next_id_++};
+  waiting_.emplace(row, Waiting{std::move(spec)});
+  return row.id;
 }
 
 void Scheduler::cancel(RowId id) {
