@@ -25,6 +25,8 @@ void check(const KvStore& op);
 /// over positions max(0, pos - window + 1) <= p <= pos; sinks[n] is one more logit of the softmax, without a value
 /// (gpt-oss; Xiao et al. 2023 for the idea). Keys are summed in tiles that begin at multiples of a fixed number of
 /// positions, so a row's result depends neither on how its prompt was cut into chunks nor on its neighbours.
+/// Relative L2 error of out against reference/, on what the cache holds: 2e-6 up to 4096 keys. A cache in bf16 rounds
+/// keys and values once, in KvStore. Slots and table entries that no token may see can hold anything, a NaN too.
 struct PagedAttention {
   Tensor q;             ///< [T, N, D]
   KvLayer kv;

@@ -13,6 +13,8 @@ struct ClampedSwiglu {
 /// A mixture of experts, each a gated two-layer network:
 ///     out[t] = sum_j weights[t,j] * down_e(swiglu(gate_e(x[t]), up_e(x[t]))),   e = experts[t,j]
 /// summed in the order of j. Every expert's weights are read once per step, however many tokens chose it.
+/// x and the activations are rounded on the way in as in MatMul; relative L2 error of out against reference/:
+/// 2e-6 exact, 2e-2 int8.
 struct ExpertMlp {
   Tensor x;                     ///< [T, H]
   Tensor experts;               ///< [T, K] i32

@@ -60,10 +60,15 @@ Values rms_norm(const RmsNorm& op) {
 }
 
 Values mat_mul(const MatMul& op) {
-  Values out;
-  for (int64_t t = 0; t < op.x.size(0); ++t) {
-    const Values y = apply(op.linear.weight, op.linear.bias, 0, token(op.x, t));
-    out.insert(out.end(), y.begin(), y.end());
+  const int64_t tokens = op.x.size(0), outputs = op.linear.outputs();
+  Values out(size_t(tokens * outputs));
+  for (int64_t o = 0; o < outputs; ++o) {
+    const std::vector<float> row = matrix_row(op.linear.weight, 0, o);
+    for (int64_t t = 0; t < tokens; ++t) {
+      double sum = bias_at(op.linear.bias, o);
+      for (size_t i = 0; i < row.size(); ++i) sum += double(op.x.row<float>(t)[i]) * double(row[i]);
+      out[size_t(t * outputs + o)] = sum;
+    }
   }
   return out;
 }
