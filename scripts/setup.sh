@@ -5,7 +5,7 @@ set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config ccache
        libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev)
-test=(libgtest-dev librapidcheck-dev)
+test=(libgtest-dev librapidcheck-dev valgrind)
 
 missing=()
 for package in "${build[@]}" "${test[@]}"; do
