@@ -50,12 +50,12 @@ def mul_work(a, b):
 
 
 def div_work(a, d):
-    """664 / 8: "6/8=0 0x8=0 r6 66/8=8 8x8=64 r2 24/8=3 3x8=24 r0; 83"."""
+    """664 / 8: "6/8=0 0x8=0 6-0=6 66/8=8 8x8=64 66-64=2 24/8=3 3x8=24 24-24=0; 83"."""
     rest, steps = 0, []
     for c in str(a):
         part = rest * 10 + int(c)
         rest = part % d
-        steps.append(f"{part}/{d}={part // d} {part // d}x{d}={part // d * d} r{rest}")
+        steps.append(f"{part}/{d}={part // d} {part // d}x{d}={part // d * d} {part}-{part // d * d}={rest}")
     return f"{' '.join(steps)}; {a // d}"
 
 
@@ -96,7 +96,7 @@ def multiply(rng):
 
 
 def divide(rng):
-    d, a = rng.randint(2, 9), sized(rng, 3 if rng.random() < 0.4 else 2)
+    d, a = rng.randint(2, 9), sized(rng, 3 if rng.random() < 0.3 else 2)
     if rng.random() < 0.7:
         a -= a % d
     ask = ask_for(rng, ("{} / {}", "{} / {}", "{} divided by {}"), ("Divide {} by {}.",), a, d)
@@ -147,14 +147,14 @@ def compare(rng):
 
 
 def extreme(rng):
-    numbers = [str(sized(rng, 2)) for _ in range(rng.randint(3, 4))]
+    numbers = [str(n) for n in rng.sample(range(100), rng.randint(3, 4))]
     largest = rng.random() < 0.5
     word = "largest" if largest else "smallest"
     ask = rng.choice(("What is the {1} of {0}?", "Find the {1} number: {0}", "Which of {0} is the {1}?"))
     best, steps = numbers[0], []
     for n in numbers[1:]:
         old, best = best, (max if largest else min)(best, n, key=int)
-        steps.append(f"{old} or {n} {best}")
+        steps.append(f"{n}{'<' if int(n) < int(old) else '>'}{old}: {best}")
     return ask.format(", ".join(numbers), word), "; ".join(steps), f"The {word} number is {best}.", best, f"extreme {largest} {numbers}"
 
 

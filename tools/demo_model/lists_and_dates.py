@@ -30,22 +30,35 @@ def different_initials(rng, count):
     return items
 
 
+def insert_work(items, key, down):
+    """One after the other is compared with those before it, until its place is found: "76; 28<76: 28 76; 42>28 42<76: 28 42 76"."""
+    done, steps = [], []
+    for item in items:
+        place, signs = 0, []
+        for other in done:
+            less = key(item) < key(other)
+            signs.append(f"{item}{'<' if less else '>'}{other}")
+            if less != down:
+                break
+            place += 1
+        done.insert(place, item)
+        steps.append((" ".join(signs) + ": " if signs else "") + " ".join(done))
+    return "; ".join(steps)
+
+
 def sort_items(rng):
     numbers = rng.random() < 0.65
     if numbers:
-        items, key, down = [str(rng.randrange(100)) for _ in range(rng.randint(3, 5))], int, rng.random() < 0.3
+        items, key, down = [str(n) for n in rng.sample(range(100), rng.choice((3, 3, 4, 4, 5)))], int, rng.random() < 0.3
     else:
         items, key, down = different_initials(rng, rng.randint(3, 4)), str, False
     order = rng.choice((" in descending order", " from largest to smallest")) if down else rng.choice(("", "", " in ascending order"))
     if not numbers:
         order = rng.choice(("", " alphabetically"))
     ask = rng.choice(("Sort these {2}{1}: {0}", "Sort {0}{1}.", "Arrange {0}{1}."))
-    done, steps = [], []
-    for item in items:  # one after the other to its place; of words, the initials
-        done = sorted([*done, item if numbers else item[0]], key=key, reverse=down)
-        steps.append(" ".join(done))
+    work = insert_work(items if numbers else [word[0] for word in items], key, down)
     answer = ", ".join(sorted(items, key=key, reverse=down))
-    return ask.format(", ".join(items), order, "numbers" if numbers else "words"), "; ".join(steps), f"Sorted: {answer}.", answer, f"sort {down} {items}"
+    return ask.format(", ".join(items), order, "numbers" if numbers else "words"), work, f"Sorted: {answer}.", answer, f"sort {down} {items}"
 
 
 def reverse_word(rng):
