@@ -1,63 +1,37 @@
 #include "engine/answer.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace chorus::engine {
 namespace {
 
-/// Several messages of one channel read as one text.
-void append(std::optional<std::string>& text, const std::string& more) {
-  if (!text) text = more;
-  else *text += "\n" + more;
-}
-
-void append(std::vector<std::pair<std::string, std::string>>& channels, const std::string& name, const std::string& text) {
-  const auto it = std::find_if(channels.begin(), channels.end(), [&](const auto& c) { return c.first == name; });
-  if (it == channels.end()) channels.emplace_back(name, text);
-  else it->second += "\n" + text;
-}
-
-constexpr std::string_view functions = "functions.";
+// Tokens of a prompt that say where its answer begins: a header or a tag that a template ends in.
+constexpr size_t telling_tokens = 32;
 
 }  // namespace
 
-AnswerParser::AnswerParser(const Tokenizer::State* tokenizer) : has_text_(tokenizer != nullptr) {
-  if (tokenizer != nullptr && tokenizer->harmony) harmony_.emplace(*tokenizer->harmony);
+harmony::AnswerFormat answer_format(const chat::ChatTemplates& templates, const tokenizer::Tokenizer* tokenizer) {
+  std::string texts;
+  for (const std::string& name : templates.names()) texts += templates.source(name);
+  return harmony::detect_format(texts, [&](std::string_view token) {
+    return tokenizer != nullptr ? tokenizer->token_to_id(token) : std::nullopt;
+  });
 }
 
-void AnswerParser::feed(int32_t token, std::string_view piece) {
-  if (harmony_) harmony_->feed(token, piece);
+std::unique_ptr<harmony::AnswerParser> answer_parser(const Tokenizer::State& tokenizer,
+                                                     std::span<const int32_t> prompt) {
+  const std::span<const int32_t> end = prompt.last(std::min(prompt.size(), telling_tokens));
+  return harmony::make_answer_parser(tokenizer.answer_format, tokenizer.tokenizer->decode(end));
 }
 
-void AnswerParser::feed_text(std::string_view text) {
-  if (harmony_) harmony_->feed_text(text);
-}
-
-bool AnswerParser::in_reasoning() const {
-  return harmony_ && harmony_->header() != nullptr && harmony_->header()->channel == "analysis";
-}
-
-void AnswerParser::finish(Result& result) {
-  if (!harmony_) {
-    if (has_text_) result.message = result.text;
-    return;
-  }
-  harmony_->finish();
-  result.malformed = harmony_->malformed();
-  result.reasoning_tokens = harmony_->reasoning_tokens();
-  for (const harmony::Message& m : harmony_->messages()) {
-    if (m.recipient && m.recipient->starts_with(functions)) {
-      result.tool_calls.push_back({{"type", "function"},
-                                   {"function", {{"name", m.recipient->substr(functions.size())},
-                                                 {"arguments", m.content}}}});
-    } else if (m.channel == "analysis") {
-      append(result.reasoning, m.content);
-    } else if (m.channel == "final" || !m.channel) {
-      append(result.message, m.content);
-    } else {
-      append(result.channels, *m.channel, m.content);
-    }
-  }
+void put(harmony::Answer answer, Result& result) {
+  result.message = std::move(answer.message);
+  result.reasoning = std::move(answer.reasoning);
+  result.channels = std::move(answer.channels);
+  result.tool_calls = std::move(answer.tool_calls);
+  result.malformed = answer.malformed;
+  result.reasoning_tokens = answer.reasoning_tokens;
 }
 
 }  // namespace chorus::engine

@@ -1,30 +1,22 @@
 #pragma once
 
-#include <optional>
+#include <memory>
+#include <span>
 
 #include "chorus/result.h"
 #include "engine/tokenizer_state.h"
-#include "harmony/parser.h"
+#include "harmony/answer_parser.h"
 
 namespace chorus::engine {
 
-/// Takes a growing completion apart into the fields of a result: by harmony's channels where the vocabulary has them,
-/// else the whole text is the message.
-class AnswerParser {
- public:
-  /// `tokenizer` may be null: then there is nothing to take apart.
-  explicit AnswerParser(const Tokenizer::State* tokenizer);
+/// How the models of a folder answer, by its templates and its vocabulary (null: not known).
+harmony::AnswerFormat answer_format(const chat::ChatTemplates& templates, const tokenizer::Tokenizer* tokenizer);
 
-  void feed(int32_t token, std::string_view piece);
-  void feed_text(std::string_view text);
-  /// The text of the moment is meant for the reader's curiosity, not for the user.
-  bool in_reasoning() const;
-  /// Writes message, reasoning, channels, tool_calls, malformed and reasoning_tokens.
-  void finish(Result& result);
+/// The parser for what follows a prompt, in the format of the tokenizer's model.
+std::unique_ptr<harmony::AnswerParser> answer_parser(const Tokenizer::State& tokenizer,
+                                                     std::span<const int32_t> prompt);
 
- private:
-  bool has_text_;
-  std::optional<harmony::Parser> harmony_;
-};
+/// Writes message, reasoning, channels, tool_calls, malformed and reasoning_tokens.
+void put(harmony::Answer answer, Result& result);
 
 }  // namespace chorus::engine

@@ -5,8 +5,11 @@
 namespace chorus::engine {
 
 Row::Row(Request request, const Tokenizer::State* tokenizer)
-    : request_(std::move(request)), stops_(request_.stop.stop), answer_(tokenizer) {
-  if (tokenizer != nullptr) detokenizer_.emplace(tokenizer->tokenizer);
+    : request_(std::move(request)), stops_(request_.stop.stop) {
+  if (tokenizer != nullptr) {
+    detokenizer_.emplace(tokenizer->tokenizer);
+    answer_ = answer_parser(*tokenizer, request_.prompt);
+  }
   result_.id = request_.id;
   result_.prompt_tokens = int64_t(request_.prompt.size());
   result_.seed = request_.sampling.seed;
@@ -16,7 +19,8 @@ Row::Took Row::take(int32_t token, float logprob, bool is_eos, bool last) {
   ++result_.generated_tokens;
   const auto& stop_ids = request_.stop.stop_token_ids;
   if ((is_eos && !request_.stop.ignore_eos) || std::find(stop_ids.begin(), stop_ids.end(), token) != stop_ids.end()) {
-    answer_.feed(token, flush());  // an end of turn closes the message, and has no text of its own
+    const std::string_view rest = flush();
+    if (answer_) answer_->feed(token, rest);  // an end of turn closes the message, and has no text of its own
     last_text_ = piece_;
     finish(FinishReason::stop);
     return {true, last_text_, false};
@@ -29,17 +33,17 @@ Row::Took Row::take(int32_t token, float logprob, bool is_eos, bool last) {
     piece_ = std::move(step.text);
     result_.text += piece_;
     if (step.matched >= 0) {
-      answer_.feed_text(piece_);
+      answer_->feed_text(piece_);
       result_.matched_stop = request_.stop.stop[size_t(step.matched)];
       detokenizer_.reset();  // what follows the stop string in its token is not kept
-      const bool reasoning = answer_.in_reasoning();
+      const bool reasoning = in_reasoning();
       const std::string_view text = last_text_ = piece_;
       finish(FinishReason::stop);
       return {true, text, reasoning};
     }
-    answer_.feed(token, piece_);
+    answer_->feed(token, piece_);
   }
-  const bool reasoning = answer_.in_reasoning();
+  const bool reasoning = in_reasoning();
   if (!last) return {false, piece_, reasoning};
   last_text_ = piece_;
   finish(FinishReason::length);
@@ -52,8 +56,10 @@ void Row::finish(FinishReason reason, std::optional<std::string> error) {
   finished_ = true;
   result_.finish_reason = reason;
   result_.error = std::move(error);
-  answer_.feed_text(flush());
-  answer_.finish(result_);
+  if (!answer_) return;
+  answer_->feed_text(flush());
+  answer_->finish();
+  put(answer_->answer(), result_);
 }
 
 std::string_view Row::flush() {

@@ -44,6 +44,7 @@ class Row {
   Clock::time_point added, started, first_token, last_token;
 
  private:
+  bool in_reasoning() const { return answer_ && answer_->part() == harmony::AnswerPart::reasoning; }
   /// What detokenizer and stop matcher held back: nothing more will come.
   std::string_view flush();
 
@@ -51,7 +52,7 @@ class Row {
   Result result_;
   std::optional<tokenizer::Detokenizer> detokenizer_;
   sampler::StopMatcher stops_;
-  AnswerParser answer_;
+  std::unique_ptr<harmony::AnswerParser> answer_;  // null without a tokenizer
   std::string piece_, last_text_;
   bool finished_ = false;
 };

@@ -1,6 +1,7 @@
 #include "chorus/tokenizer.h"
 
 #include "chorus/error.h"
+#include "engine/answer.h"
 #include "engine/tokenizer_state.h"
 #include "weights/find_model.h"
 
@@ -10,11 +11,8 @@ Tokenizer Tokenizer::load(std::string_view model) {
   const std::filesystem::path folder = find_model(model);
   auto state = std::make_shared<State>(State{.tokenizer = tokenizer::Tokenizer::load(folder),
                                              .templates = chat::ChatTemplates::load(folder),
-                                             .harmony = std::nullopt});
-  const tokenizer::Tokenizer& t = *state->tokenizer;
-  const auto id_of = [&](std::string_view token) { return t.token_to_id(token); };
-  if (id_of("<|start|>") && id_of("<|message|>") && id_of("<|channel|>"))
-    state->harmony = harmony::harmony_tokens(id_of);
+                                             .answer_format = {}});
+  state->answer_format = engine::answer_format(state->templates, state->tokenizer.get());
   return Tokenizer(std::move(state));
 }
 

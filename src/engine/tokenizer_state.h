@@ -2,7 +2,7 @@
 
 #include "chat/chat_template.h"
 #include "chorus/tokenizer.h"
-#include "harmony/markers.h"
+#include "harmony/answer_format.h"
 #include "tokenizer/tokenizer.h"
 
 namespace chorus {
@@ -10,7 +10,7 @@ namespace chorus {
 struct Tokenizer::State {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   chat::ChatTemplates templates;
-  std::optional<harmony::HarmonyTokens> harmony;  ///< where the vocabulary has its markers
+  harmony::AnswerFormat answer_format;
 };
 
 }  // namespace chorus

@@ -1,4 +1,7 @@
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "app/run_program.h"
 #include "base/file.h"
@@ -46,6 +49,47 @@ TEST(TextCommands, TemplatePrintsThePromptAndNothingElse) {
   ASSERT_TRUE(with_tokens.starts_with(prompt + "\n["));
   const Ended ids = run_chorus({"tokenize", "--model", demo}, Json({{"text", prompt}}).dump());
   EXPECT_EQ(with_tokens.substr(prompt.size() + 1), json_lines(ids.out)[0]["ids"].dump() + "\n");
+}
+
+// What the program writes when its output is a terminal.
+std::string on_a_terminal(const std::vector<std::string>& arguments) {
+  int terminal = -1;
+  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (child == 0) {
+    std::vector<char*> argv = {const_cast<char*>(CHORUS_PROGRAM)};
+    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  std::string out;
+  char buffer[4096];
+  for (ssize_t n; (n = ::read(terminal, buffer, sizeof buffer)) > 0;) out.append(buffer, size_t(n));
+  ::close(terminal);
+  ::waitpid(child, nullptr, 0);
+  return out;
+}
+
+TEST(TextCommands, TokensAreInColourOnATerminal) {
+  const std::filesystem::path messages = scratch_folder() / "messages.json";
+  write_file(messages, R"([{"role": "user", "content": "hi"}])");
+  const std::string shown = on_a_terminal({"template", "--model", demo, "--messages", messages.string(), "--tokens"});
+  for (const char* part : {"\x1b[7m<|start|>\x1b[0m", "\x1b[1;32m", "\x1b[36m", "\x1b[39m"})
+    EXPECT_NE(shown.find(part), std::string::npos) << shown;
+  EXPECT_NE(shown.rfind("]"), std::string::npos) << "the ids";
+}
+
+TEST(TextCommands, ParseKnowsTheFormatOfAModel) {
+  if (goldens().empty()) GTEST_SKIP() << "no ../shared/goldens beside this checkout";
+  const std::string qwen = (goldens() / "templates/Qwen-Qwen3-0.6B").string();
+  const Ended run = run_chorus({"parse", "--model", qwen, "--prompt-end", "<think>\n"},
+                               "hm\n</think>\n\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>");
+  const Json parsed = parse_json(run.out, "out");
+  EXPECT_EQ(parsed["format"], "<think>, tool_call");
+  EXPECT_EQ(parsed["reasoning"], "hm");
+  EXPECT_EQ(parsed["message"], nullptr);
+  EXPECT_EQ(parsed["tool_calls"][0]["function"], Json({{"name", "f"}, {"arguments", "{\"a\": 1}"}}));
+  EXPECT_EQ(parsed["malformed"], false);
 }
 
 TEST(TextCommands, ParseTakesAnswersApart) {

@@ -2,14 +2,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
 #include "app/cli/interrupt.h"
 #include "chorus/error.h"
 #include "chorus/generate.h"
-#include "engine/tokenizer_state.h"
-#include "harmony/parser.h"
+#include "engine/answer.h"
 
 namespace chorus::cli {
 namespace {
@@ -22,11 +22,13 @@ struct Options {
   bool raw = false, no_cache = false, json = false, quiet = false;
 };
 
-/// Prints an answer as it grows: the message; on a terminal, dimmed before it, the reasoning.
+/// Prints an answer as it grows: the message; on a terminal also, dimmed, the reasoning, and all else.
 class AnswerPrinter {
  public:
-  AnswerPrinter(const Tokenizer& tokenizer, bool whole_text) : terminal_(is_terminal(STDOUT_FILENO)) {
-    if (tokenizer.state().harmony && !whole_text) parser_.emplace(*tokenizer.state().harmony);
+  AnswerPrinter(const Tokenizer& tokenizer, std::span<const int32_t> prompt, bool whole_text)
+      : terminal_(is_terminal(STDOUT_FILENO)) {
+    if (!whole_text && !tokenizer.state().answer_format.is_plain())
+      parser_ = engine::answer_parser(tokenizer.state(), prompt);
   }
 
   void feed(int32_t token, std::string_view text) {
@@ -36,33 +38,41 @@ class AnswerPrinter {
   }
 
   void finish() {
-    if (parser_) parser_->finish();
-    if (parser_) show();
+    if (parser_) {
+      parser_->finish();
+      show();
+    }
     if (dim_) print("\x1b[0m");
     if (terminal_ || parser_) print("\n");
   }
 
  private:
-  // What the parser has beyond what is printed: the rest of the message in progress, and what was finished since.
+  // What the answer has beyond what is printed.
   void show() {
-    const auto& finished = parser_->messages();
-    for (; message_ < finished.size(); ++message_, printed_ = 0)
-      show_part(finished[message_], finished[message_].content);
-    if (parser_->header() != nullptr) show_part(*parser_->header(), parser_->content());
+    const harmony::Answer& answer = parser_->answer();
+    if (terminal_) {
+      if (answer.reasoning) show_rest(*answer.reasoning, reasoning_, /*dim=*/true);
+      for (const auto& [name, text] : answer.channels) show_rest(text, channels_[name], false);
+      for (; calls_ < answer.tool_calls.size(); ++calls_) {
+        const Json& call = answer.tool_calls[calls_]["function"];
+        size_t printed = 0;
+        show_rest(call["name"].get<std::string>() + " " + call["arguments"].get<std::string>(), printed, false);
+      }
+    }
+    if (answer.message) show_rest(*answer.message, message_, false);
   }
 
-  void show_part(const harmony::Header& header, std::string_view content) {
-    const bool reasoning = header.channel == "analysis";
-    if (content.size() <= printed_ || (!terminal_ && header.channel && header.channel != "final")) return;
-    if (printed_ == 0 && printed_any_) print(terminal_ ? "\n\n" : "\n");
+  void show_rest(std::string_view text, size_t& printed, bool dim) {
+    if (text.size() <= printed) return;
+    if (printed == 0 && printed_any_) print(terminal_ ? "\n\n" : "\n");
     printed_any_ = true;
-    out(content.substr(printed_), reasoning);
-    printed_ = content.size();
+    out(text.substr(printed), dim);
+    printed = text.size();
   }
 
-  void out(std::string_view text, bool reasoning) {
-    if (terminal_ && reasoning != dim_) print(reasoning ? "\x1b[2m" : "\x1b[0m");
-    dim_ = reasoning;
+  void out(std::string_view text, bool dim) {
+    if (terminal_ && dim != dim_) print(dim ? "\x1b[2m" : "\x1b[0m");
+    dim_ = dim;
     if (terminal_)
       print(for_terminal(text));
     else
@@ -70,8 +80,9 @@ class AnswerPrinter {
   }
 
   bool terminal_, dim_ = false, printed_any_ = false;
-  std::optional<harmony::Parser> parser_;
-  size_t message_ = 0, printed_ = 0;
+  std::unique_ptr<harmony::AnswerParser> parser_;
+  size_t reasoning_ = 0, message_ = 0, calls_ = 0;  // printed of each
+  std::map<std::string, size_t> channels_;
 };
 
 /// Greedy decoding that computes the whole sequence again for every token: slow, and nothing in it can be stale.
@@ -122,7 +133,7 @@ int run_generate(const Options& o) {
   if (o.no_cache) check_no_cache(generation.sampling, stop_rules(o.sampling));
   const auto [model, tokenizer] = load(o.model.model, o.model.load);
   const TokenIds prompt = prompt_tokens(o, tokenizer);
-  AnswerPrinter printer(tokenizer, o.raw);
+  AnswerPrinter printer(tokenizer, prompt, o.raw);
   catch_interrupts();
   Result result;
   if (o.no_cache) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "app/cli/coloured_prompt.h"
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
 #include "base/file.h"
@@ -26,17 +27,6 @@ Json read_list(const std::string& file, const char* what) {
   return value;
 }
 
-// Neighbouring tokens in different colours, special tokens reversed.
-std::string coloured(const tokenizer::Tokenizer& tokenizer, const TokenIds& ids) {
-  std::string out;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    const bool special = tokenizer.is_special(ids[i]);
-    const std::string text = special ? std::string(tokenizer.id_to_token(ids[i])) : tokenizer.decode({&ids[i], 1});
-    out += fmt::format("\x1b[{}m{}\x1b[0m", special ? "7" : i % 2 == 0 ? "36" : "33", for_terminal(text));
-  }
-  return out;
-}
-
 int run_template(const Options& o) {
   TemplateOptions options = template_options(o.prompt);
   options.add_generation_prompt = !o.no_generation_prompt;
@@ -57,7 +47,7 @@ int run_template(const Options& o) {
   if (o.json)
     print_json({{"prompt", prompt}, {"tokens", ids}});
   else
-    print((is_terminal(STDOUT_FILENO) ? coloured(*tokenizer, ids) : prompt) + "\n" + to_json_line(ids) + "\n");
+    print((is_terminal(STDOUT_FILENO) ? coloured_prompt(tokenizer, ids) : prompt) + "\n" + to_json_line(ids) + "\n");
   return exit_ok;
 }
 
