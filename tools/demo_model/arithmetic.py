@@ -154,7 +154,7 @@ def extreme(rng):
     best, steps = numbers[0], []
     for n in numbers[1:]:
         old, best = best, (max if largest else min)(best, n, key=int)
-        steps.append(f"{n}{'<' if int(n) < int(old) else '>'}{old}: {best}")
+        steps.append(f"{n},{old}{'<' if int(n) < int(old) else '>'} {best}")
     return ask.format(", ".join(numbers), word), "; ".join(steps), f"The {word} number is {best}.", best, f"extreme {largest} {numbers}"
 
 
@@ -185,5 +185,5 @@ def units(rng):
     return ask.format(source, big, small), steps, f"It is {answer} {small}.", str(answer), f"units {source} {big} {small}"
 
 
-TASKS = {"add": (add, 2), "subtract": (subtract, 2.5), "multiply": (multiply, 3.5), "divide": (divide, 3.5), "total": (total, 2),
-         "compare": (compare, 2.5), "extreme": (extreme, 2), "units": (units, 3.5)}
+TASKS = {"add": (add, 1.5), "subtract": (subtract, 2.5), "multiply": (multiply, 3.5), "divide": (divide, 4.5), "total": (total, 1.5),
+         "compare": (compare, 2.5), "extreme": (extreme, 3), "units": (units, 3.5)}

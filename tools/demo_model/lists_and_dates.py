@@ -31,18 +31,18 @@ def different_initials(rng, count):
 
 
 def insert_work(items, key, down):
-    """One after the other is compared with those before it, until its place is found: "76; 28<76: 28 76; 42>28 42<76: 28 42 76"."""
+    """One after the other is compared with those before it, until its place is found: "76; 28,76< 28 76; 42,28> 42,76< 28 42 76"."""
     done, steps = [], []
     for item in items:
         place, signs = 0, []
         for other in done:
             less = key(item) < key(other)
-            signs.append(f"{item}{'<' if less else '>'}{other}")
+            signs.append(f"{item},{other}{'<' if less else '>'}")
             if less != down:
                 break
             place += 1
         done.insert(place, item)
-        steps.append((" ".join(signs) + ": " if signs else "") + " ".join(done))
+        steps.append(" ".join(signs + done))
     return "; ".join(steps)
 
 
@@ -204,5 +204,5 @@ def weekday(rng):
     return ask, steps, f"It is a {walk[-1]}.", walk[-1], f"weekday {day} {days if after else -days}"
 
 
-TASKS = {"sort": (sort_items, 6), "reverse_word": (reverse_word, 2), "reverse_list": (reverse_list, 3), "count_letter": (count_letter, 2.5),
+TASKS = {"sort": (sort_items, 7), "reverse_word": (reverse_word, 2), "reverse_list": (reverse_list, 3), "count_letter": (count_letter, 2.5),
          "count_all": (count_all, 1), "spell": (spell, 1), "date": (date_shift, 5), "weekday": (weekday, 2)}
