@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "backend/cpu/kernels.h"
 
@@ -20,12 +21,6 @@ constexpr int64_t block_columns = 32;  // inputs that share one int8 scale
 
 const uint8_t* bytes(const std::byte* p) {
   return reinterpret_cast<const uint8_t*>(p);
-}
-
-int32_t four_codes(const int8_t* p) {
-  int32_t word;
-  std::memcpy(&word, p, sizeof word);
-  return word;
 }
 
 // --- matrix panels
@@ -46,21 +41,69 @@ inline GroupScales group_scales(const std::byte* scales, int64_t group) {
   return f.wide_scales ? group_scales<float>(scales, group) : group_scales<bf16>(scales, group);
 }
 
-/// 32 columns of 16 rows as unsigned bytes, four columns a register.
-template <PanelKind kind>
-void unpack_codes(const std::byte* panel, int64_t block, I (&w)[8]) {
+/// Columns 4 * four .. 4 * four + 3 of a block of 32, of 16 rows, as unsigned bytes.
+template <PanelKind kind, int four>
+[[gnu::always_inline]] inline I four_columns(const std::byte* panel, int64_t block) {
   if constexpr (kind == PanelKind::affine8) {
-    for (int i = 0; i < 8; ++i) w[i] = simd::load_ints(panel + (block * 8 + i) * 64);
+    return simd::load_ints(panel + (block * 8 + four) * 64);
   } else {
-    for (int j = 0; j < 4; ++j) {
-      const I both = simd::load_ints(panel + (block * 4 + j) * 64);
-      w[2 * j] = simd::nibbles_low(both);
-      w[2 * j + 1] = simd::nibbles_high(both);
+    const I both = simd::load_ints(panel + (block * 4 + four / 2) * 64);
+    const I codes = four % 2 == 0 ? simd::nibbles_low(both) : simd::nibbles_high(both);
+    return kind == PanelKind::mxfp4 ? simd::fp4_to_units(codes) : codes;
+  }
+}
+
+/// The integer sums of a block for the tokens of a tile. Where registers are many, they keep the block's weights
+/// and sums are made one by one; where they are few, they keep all sums and weights come four columns at a time.
+template <PanelKind kind, int tokens>
+class BlockSums {
+ public:
+  [[gnu::always_inline]] inline BlockSums(const std::byte* panel, int64_t block, const TokenInputs* x)
+      : x_(x), block_(block) {
+    unpack(panel, fours());
+  }
+  [[gnu::always_inline]] inline I operator[](int t) const {
+    if constexpr (simd::keeps_sums)
+      return kept_[t];
+    else
+      return sum_up(t, fours());
+  }
+
+ private:
+  using fours = std::make_integer_sequence<int, 8>;
+  static constexpr bool small = kind != PanelKind::affine8;  // bytes of at most 24
+
+  template <int... four>
+  [[gnu::always_inline]] inline void unpack(const std::byte* panel, std::integer_sequence<int, four...>) {
+    (keep<four>(four_columns<kind, four>(panel, block_)), ...);
+  }
+  template <int four>
+  [[gnu::always_inline]] inline void keep(const I& w) {
+    if constexpr (!simd::keeps_sums) {
+      kept_[four] = w;
+    } else {
+#pragma GCC unroll 16
+      for (int t = 0; t < tokens; ++t)
+        kept_[t] = simd::dot<small, four>(four == 0 ? first_sum(t) : kept_[t], w, codes(t));
     }
   }
-  if constexpr (kind == PanelKind::mxfp4)
-    for (I& codes : w) codes = simd::fp4_to_units(codes);
-}
+  template <int... four>
+  [[gnu::always_inline]] inline I sum_up(int t, std::integer_sequence<int, four...>) const {
+    I sum = first_sum(t);
+    ((sum = simd::dot<small, four>(sum, kept_[four], codes(t))), ...);
+    return sum;
+  }
+  I first_sum(int t) const {
+    return simd::first_sum<small>(kind == PanelKind::mxfp4 ? x_[t].offsets[block_] : 0, codes(t));
+  }
+  const int8_t* codes(int t) const {
+    return x_[t].codes + block_ * block_columns;
+  }
+
+  const TokenInputs* x_;
+  int64_t block_;
+  I kept_[simd::keeps_sums ? tokens : 8];
+};
 
 /// Asks for the next panel, an equal share with every block of this one. It goes to the L2 cache: two panels would
 /// push each other out of the first level.
@@ -87,37 +130,29 @@ class NextPanel {
 };
 
 template <int tokens>
-void store_rows(const PanelProduct& p, size_t first, const F (&acc)[tokens]) {
+[[gnu::always_inline]] inline void store_rows(const PanelProduct& p, size_t first, const F (&acc)[tokens]) {
   const F bias = p.bias != nullptr ? simd::load(p.bias) : simd::set1(0.f);
+#pragma GCC unroll 16
   for (int t = 0; t < tokens; ++t)
     simd::store(p.out + (int64_t(first) + t) * p.out_stride, simd::add(acc[t], bias));
-}
-
-template <PanelKind kind>
-I block_dot(const I (&w)[8], const int8_t* codes, int32_t offset) {
-  I sum = simd::set1(offset);
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) sum = simd::dot<kind != PanelKind::affine8>(sum, w[i], four_codes(codes + 4 * i));
-  return sum;
 }
 
 /// int8 inputs, E2M1 weights: 32-bit sums inside a block of 32 columns, f32 across.
 template <int tokens, bool ahead>
 void fp4_tile(const PanelProduct& p, size_t first) {
   F acc[tokens];
+#pragma GCC unroll 16
   for (F& a : acc) a = simd::set1(0.f);
   const TokenInputs* x = &p.x[first];
   const uint8_t* scales = bytes(p.panel) + p.format.code_bytes();
   NextPanel<PanelKind::mxfp4, ahead> next(p.format, p.next);
   for (int64_t b = 0; b < p.format.columns / block_columns; ++b) {
     next.fetch_share();
-    I w[8];
-    unpack_codes<PanelKind::mxfp4>(p.panel, b, w);
+    const BlockSums<PanelKind::mxfp4, tokens> sums(p.panel, b, x);
     const F scale = simd::mul(simd::e8m0(scales + b * panel_rows), simd::set1(0.5f));  // units are halves
 #pragma GCC unroll 16
     for (int t = 0; t < tokens; ++t) {
-      const I sum = block_dot<PanelKind::mxfp4>(w, x[t].codes + b * block_columns, x[t].offsets[b]);
-      acc[t] = simd::fma(simd::to_floats(sum), simd::mul(scale, simd::set1(x[t].scales[b])), acc[t]);
+      acc[t] = simd::fma(simd::to_floats(sums[t]), simd::mul(scale, simd::set1(x[t].scales[b])), acc[t]);
     }
   }
   store_rows<tokens>(p, first, acc);
@@ -127,6 +162,7 @@ void fp4_tile(const PanelProduct& p, size_t first) {
 template <PanelKind kind, int tokens, bool ahead>
 void affine_tile(const PanelProduct& p, size_t first) {
   F acc[tokens];
+#pragma GCC unroll 16
   for (F& a : acc) a = simd::set1(0.f);
   const TokenInputs* x = &p.x[first];
   const int64_t blocks = p.format.columns / block_columns, per_group = p.format.group_size / block_columns;
@@ -135,12 +171,10 @@ void affine_tile(const PanelProduct& p, size_t first) {
     const GroupScales s = group_scales(p.format, p.panel, b / per_group);
     for (const int64_t group_end = b + per_group; b < group_end; ++b) {
       next.fetch_share();
-      I w[8];
-      unpack_codes<kind>(p.panel, b, w);
+      const BlockSums<kind, tokens> sums(p.panel, b, x);
 #pragma GCC unroll 16
       for (int t = 0; t < tokens; ++t) {
-        const I sum = block_dot<kind>(w, x[t].codes + b * block_columns, 0);
-        acc[t] = simd::fma(simd::to_floats(sum), simd::mul(s.scale, simd::set1(x[t].scales[b])), acc[t]);
+        acc[t] = simd::fma(simd::to_floats(sums[t]), simd::mul(s.scale, simd::set1(x[t].scales[b])), acc[t]);
         acc[t] = simd::fma(s.quant_bias, simd::set1(x[t].scaled_sums[b]), acc[t]);
       }
     }
@@ -168,6 +202,7 @@ void add_column(const F& w, const TokenInputs* x, int64_t column, F (&acc)[token
 template <PanelKind kind, int tokens>
 void exact_tile(const PanelProduct& p, size_t first) {
   F acc[tokens];
+#pragma GCC unroll 16
   for (F& a : acc) a = simd::set1(0.f);
   const PanelFormat& f = p.format;
   const TokenInputs* x = &p.x[first];
@@ -416,7 +451,8 @@ void attend_tile(const AttentionRows& a, const TileOfToken& t, int64_t tile, Sof
     const KvBlock<T> later = block_at<T>(a, std::min((p + key_tile) / key_block, last_block));
     float* s = scores + p - tile;
     int64_t h = 0;
-    for (; h + 8 <= a.heads; h += 8) score_block<T, 8, ask>(t.q + h * a.dim, a.dim, keys, later, s + h * key_tile);
+    for (; h + simd::head_tile <= a.heads; h += simd::head_tile)
+      score_block<T, simd::head_tile, ask>(t.q + h * a.dim, a.dim, keys, later, s + h * key_tile);
     for (; h < a.heads; ++h) score_block<T, 1, ask>(t.q + h * a.dim, a.dim, keys, later, s + h * key_tile);
   }
   for (int64_t h = 0; h < a.heads; ++h) {
@@ -442,7 +478,8 @@ void attend_tile(const AttentionRows& a, const TileOfToken& t, int64_t tile, Sof
   }
   for (int64_t d = 0; d < a.dim; d += 16) {
     int64_t h = 0;
-    for (; h + 8 <= a.heads; h += 8) add_values<T, 8>(a, t, tile, h, d, scores);
+    for (; h + simd::head_tile <= a.heads; h += simd::head_tile)
+      add_values<T, simd::head_tile>(a, t, tile, h, d, scores);
     for (; h < a.heads; ++h) add_values<T, 1>(a, t, tile, h, d, scores);
   }
 }
@@ -488,23 +525,22 @@ void attention(const AttentionRows& a) {
 // --- the roof
 // ------------------------------------------------------------------------------------------------------
 
-constexpr int independent_sums = simd::int8_tile * 2;  // enough to hide the latency of a multiply-add
-
 int64_t spin_int8(int64_t rounds) {
-  I sums[independent_sums];
+  I sums[simd::independent_sums];
   for (I& sum : sums) sum = simd::set1(0);
   I w = simd::set1(0x01020304);
+  const int8_t codes[block_columns] = {1, 1, 1, 1};
   for (int64_t i = 0; i < rounds; ++i) {
     simd::keep(w);
 #pragma GCC unroll 16
-    for (I& sum : sums) sum = simd::dot<true>(sum, w, 0x01010101);
+    for (I& sum : sums) sum = simd::dot<true, 0>(sum, w, codes);
   }
   for (I& sum : sums) simd::keep(sum);
-  return rounds * independent_sums * panel_rows * 4;
+  return rounds * simd::independent_sums * panel_rows * 4;
 }
 
 int64_t spin_f32(int64_t rounds) {
-  F sums[independent_sums];
+  F sums[simd::independent_sums];
   for (F& sum : sums) sum = simd::set1(0.f);
   F w = simd::set1(1.f);
   for (int64_t i = 0; i < rounds; ++i) {
@@ -513,7 +549,7 @@ int64_t spin_f32(int64_t rounds) {
     for (F& sum : sums) sum = simd::fma(w, w, sum);
   }
   for (F& sum : sums) simd::keep(sum);
-  return rounds * independent_sums * panel_rows;
+  return rounds * simd::independent_sums * panel_rows;
 }
 
 Kernels make_kernels(std::string_view name) {

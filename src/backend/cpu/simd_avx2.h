@@ -18,7 +18,8 @@ struct I {
   __m256i a, b;
 };
 
-constexpr int int8_tile = 4, float_tile = 4;
+constexpr int int8_tile = 4, float_tile = 4, head_tile = 8, independent_sums = 8;
+constexpr bool keeps_sums = false;
 inline void prefetch(const void* p) {
   __builtin_prefetch(p, 0, 2);
 }  // to the L2 cache
@@ -151,7 +152,13 @@ inline __m256i dot_half(__m256i acc, __m256i w, __m256i x) {
   }
 }
 template <bool small>
-inline I dot(I acc, I w, int32_t x) {
+inline I first_sum(int32_t offset, const int8_t*) {
+  return set1(offset);
+}
+template <bool small, int four>
+inline I dot(I acc, I w, const int8_t* codes) {
+  int32_t x;
+  std::memcpy(&x, codes + 4 * four, sizeof x);
   const __m256i xs = _mm256_set1_epi32(x);
   return {dot_half<small>(acc.a, w.a, xs), dot_half<small>(acc.b, w.b, xs)};
 }

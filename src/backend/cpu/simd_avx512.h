@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "tensor/dtype.h"
 
@@ -14,7 +15,8 @@ namespace {
 using F = __m512;
 using I = __m512i;
 
-constexpr int int8_tile = 8, float_tile = 8;
+constexpr int int8_tile = 8, float_tile = 8, head_tile = 8, independent_sums = 16;
+constexpr bool keeps_sums = false;
 inline void prefetch(const void* p) {
   __builtin_prefetch(p, 0, 2);
 }  // to the L2 cache
@@ -138,7 +140,13 @@ inline F e8m0(const uint8_t* p) {
   return _mm512_castsi512_ps(_mm512_max_epu32(bits, _mm512_set1_epi32(0x00400000)));
 }
 template <bool small>
-inline I dot(I acc, I w, int32_t x) {
+inline I first_sum(int32_t offset, const int8_t*) {
+  return set1(offset);
+}
+template <bool small, int four>
+inline I dot(I acc, I w, const int8_t* codes) {
+  int32_t x;
+  std::memcpy(&x, codes + 4 * four, sizeof x);
   return _mm512_dpbusd_epi32(acc, w, _mm512_set1_epi32(x));
 }
 

@@ -25,7 +25,8 @@ inline Out quarters(Op op, const X&... x) {
   return {{op(x.v[0]...), op(x.v[1]...), op(x.v[2]...), op(x.v[3]...)}};
 }
 
-constexpr int int8_tile = 4, float_tile = 6;
+constexpr int int8_tile = 4, float_tile = 6, head_tile = 4, independent_sums = 6;
+constexpr bool keeps_sums = true;
 inline void prefetch(const void* p) {
   __builtin_prefetch(p, 0, 2);
 }  // to the L2 cache
@@ -187,28 +188,45 @@ inline F e8m0(const uint8_t* p) {
        vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(hi), 16)), vreinterpretq_f32_u32(vshll_high_n_u16(hi, 16))}};
 }
 
-/// acc + sum of the four products of a lane's unsigned bytes and the four signed bytes of x. `small`: bytes of w
-/// are at most 24.
-template <bool small>
-inline I dot(const I& acc, const I& w, int32_t x) {
-  const int8x16_t xs = vreinterpretq_s8_s32(vdupq_n_s32(x));
+// A vusdot takes unsigned and signed bytes as they are. A vdot wants signed ones: FP4 units are the same as signed
+// bytes, other weights lose 128, for which the first sum has 128 * the sum of the codes.
 #if defined(__ARM_FEATURE_MATMUL_INT8)
-  return quarters<I>([xs](int32x4_t a, int32x4_t b) { return vusdotq_s32(a, vreinterpretq_u8_s32(b), xs); }, acc,
-                     w);
+template <bool small>
+inline I first_sum(int32_t offset, const int8_t*) {
+  return set1(offset);
+}
+template <int lane>
+inline int32x4_t dot(int32x4_t acc, int32x4_t w, int8x16_t codes) {
+  return vusdotq_laneq_s32(acc, vreinterpretq_u8_s32(w), codes, lane);
+}
+template <bool small>
+inline int32x4_t operand(int32x4_t w) {
+  return w;
+}
 #else
-  if constexpr (small) {  // as signed bytes they are the same
-    return quarters<I>([xs](int32x4_t a, int32x4_t b) { return vdotq_s32(a, vreinterpretq_s8_s32(b), xs); }, acc,
-                       w);
-  } else {  // w . x = (w - 128) . x + 128 * sum(x)
-    const int32x4_t rest = vshlq_n_s32(vdotq_s32(vdupq_n_s32(0), xs, vdupq_n_s8(1)), 7);
-    return quarters<I>(
-        [xs, rest](int32x4_t a, int32x4_t b) {
-          const int8x16_t less = vreinterpretq_s8_s32(veorq_s32(b, vdupq_n_s32(int32_t(0x80808080))));
-          return vdotq_s32(vaddq_s32(a, rest), less, xs);
-        },
-        acc, w);
-  }
+template <bool small>
+inline I first_sum(int32_t offset, const int8_t* codes) {
+  if constexpr (small) return set1(offset);
+  const int8x16_t ones = vdupq_n_s8(1);
+  const int32x4_t sums = vdotq_s32(vdotq_s32(vdupq_n_s32(0), vld1q_s8(codes), ones), vld1q_s8(codes + 16), ones);
+  return set1(offset + 128 * vaddvq_s32(sums));
+}
+template <int lane>
+inline int32x4_t dot(int32x4_t acc, int32x4_t w, int8x16_t codes) {
+  return vdotq_laneq_s32(acc, vreinterpretq_s8_s32(w), codes, lane);
+}
+template <bool small>
+inline int32x4_t operand(int32x4_t w) {
+  return small ? w : veorq_s32(w, vdupq_n_s32(int32_t(0x80808080)));
+}
 #endif
+/// acc + sum of the four products of a lane's unsigned bytes and codes 4 * four .. 4 * four + 3 of a block's 32.
+/// `small`: bytes of w are at most 24.
+template <bool small, int four>
+inline I dot(const I& acc, const I& w, const int8_t* codes) {
+  const int8x16_t sixteen = vld1q_s8(codes + four / 4 * 16);
+  return quarters<I>([&](int32x4_t a, int32x4_t b) { return dot<four % 4>(a, operand<small>(b), sixteen); }, acc,
+                     w);
 }
 
 // In the order of the other instruction sets.

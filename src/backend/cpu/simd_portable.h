@@ -26,8 +26,12 @@ inline Out lanes(Fn fn) {
   return out;
 }
 
-/// Tokens for which a weight is unpacked once: as many as their sums find registers.
-constexpr int int8_tile = 4, float_tile = 4;
+/// Tokens for which a weight is unpacked once: as many as their sums find registers. Heads for which a key is.
+constexpr int int8_tile = 4, float_tile = 4, head_tile = 8;
+/// Enough to hide the latency of a multiply-add.
+constexpr int independent_sums = 8;
+/// Whether the sums of a tile stay in registers, or the weights of a block (kernels_impl.h, BlockSums).
+constexpr bool keeps_sums = false;
 inline void prefetch(const void* p) {
   __builtin_prefetch(p, 0, 2);
 }  // to the L2 cache
@@ -142,13 +146,18 @@ inline F e8m0(const uint8_t* p) {
   return lanes<F>(
       [&](int i) { return std::bit_cast<float>(std::max<uint32_t>(uint32_t(p[i]) << 23, 0x00400000)); });
 }
-/// acc + sum of the four products of a lane's unsigned bytes and the four signed bytes of x. `small`: bytes of w
-/// are at most 24.
+/// What the eight dots of a block begin with.
 template <bool small>
-inline I dot(const I& acc, const I& w, int32_t x) {
+inline I first_sum(int32_t offset, const int8_t*) {
+  return set1(offset);
+}
+/// acc + sum of the four products of a lane's unsigned bytes and codes 4 * four .. 4 * four + 3 of a block's 32.
+/// `small`: bytes of w are at most 24.
+template <bool small, int four>
+inline I dot(const I& acc, const I& w, const int8_t* codes) {
   return lanes<I>([&](int i) {
     int32_t sum = acc.v[i];
-    for (int c = 0; c < 4; ++c) sum += (w.v[i] >> (8 * c) & 0xff) * int8_t(x >> (8 * c));
+    for (int c = 0; c < 4; ++c) sum += (w.v[i] >> (8 * c) & 0xff) * codes[4 * four + c];
     return sum;
   });
 }
