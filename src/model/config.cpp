@@ -46,6 +46,22 @@ void apply_yarn(const Json& scaling, double base, int64_t head_dim, RopeConfig& 
   rope.scale = float(attention_factor(mscale) / attention_factor(all_dim));
 }
 
+/// Llama 3.1's: frequencies that turn often over the original context stay, slow ones are divided, between the two
+/// they go over smoothly.
+void apply_llama3(const Json& scaling, RopeConfig& rope) {
+  const double factor = number(scaling, "factor", 1);
+  const double context = number(scaling, "original_max_position_embeddings", 8192);
+  const double low = number(scaling, "low_freq_factor", 1), high = number(scaling, "high_freq_factor", 4);
+  if (!(high > low))
+    throw bad_key("rope_scaling.high_freq_factor", "a number above low_freq_factor",
+                  Config(scaling).find("high_freq_factor"));
+  for (float& f : rope.frequencies) {
+    const double turns = context * double(f) / (2 * std::numbers::pi);
+    const double keep = std::clamp((turns - low) / (high - low), 0.0, 1.0);
+    f = float(double(f) * ((1 - keep) / factor + keep));
+  }
+}
+
 }  // namespace
 
 const Json* Config::find(std::string_view key) const {
@@ -102,8 +118,10 @@ RopeConfig rope_config(const Json& json, int64_t head_dim) {
     for (float& f : rope.frequencies) f /= float(s.number_or("factor", 1));
   } else if (name == "yarn") {
     apply_yarn(*scaling, base, head_dim, rope);
+  } else if (name == "llama3") {
+    apply_llama3(*scaling, rope);
   } else {
-    throw bad_key("rope_scaling.rope_type", "default, linear or yarn", type);
+    throw bad_key("rope_scaling.rope_type", "default, linear, llama3 or yarn", type);
   }
   return rope;
 }

@@ -31,8 +31,9 @@ struct RopeConfig {
   float scale = 1;                 ///< attention factor on both q and k
 };
 
-/// rope_theta and rope_scaling: none, default, linear, or YaRN (Peng et al. 2023; `truncate` false keeps the fractional
-/// correction range, as OpenAI and transformers do). Throws Fault::model for other types.
+/// rope_theta and rope_scaling: none, default, linear, llama3 (Dubey et al. 2024), or YaRN (Peng et al. 2023;
+/// `truncate` false keeps the fractional correction range, as OpenAI and transformers do). Throws Fault::model for
+/// other types.
 RopeConfig rope_config(const Json& config, int64_t head_dim);
 
 }  // namespace chorus
