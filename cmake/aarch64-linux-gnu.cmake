@@ -1,11 +1,11 @@
 # Cross-builds for 64-bit ARM with Debian's g++-aarch64-linux-gnu; ctest runs the tests under qemu-user.
-# scripts/test-aarch64.sh unpacks the libraries, built for arm64, into CHORUS_AARCH64_LIBRARIES.
+# scripts/test-aarch64.sh unpacks Debian's arm64 libraries into CHORUS_AARCH64_LIBRARIES.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
 
-set(CHORUS_AARCH64_LIBRARIES ${CMAKE_CURRENT_LIST_DIR}/../build/aarch64-libraries CACHE PATH
+set(CHORUS_AARCH64_LIBRARIES ${CMAKE_BINARY_DIR}/libraries CACHE PATH
   "Folder with usr/include and usr/lib/aarch64-linux-gnu of the libraries")
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES CHORUS_AARCH64_LIBRARIES)
 set(CMAKE_FIND_ROOT_PATH ${CHORUS_AARCH64_LIBRARIES} /usr/aarch64-linux-gnu)
