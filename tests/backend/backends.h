@@ -15,17 +15,12 @@ namespace chorus::test {
 using cpu::CpuBackend;
 using cpu::Precision;
 
-/// A CPU backend with the kernels of this instruction set; null where the processor or the build lacks it.
-inline std::unique_ptr<CpuBackend> make_cpu(const char* instruction_set, Precision precision, int threads) {
+/// A CPU backend with these kernels.
+inline std::unique_ptr<CpuBackend> make_cpu(const cpu::Kernels& kernels, Precision precision, int threads) {
   const char* before = std::getenv("CHORUS_CPU");
   const std::string restored = before != nullptr ? before : "";
-  ::setenv("CHORUS_CPU", instruction_set, 1);
-  std::unique_ptr<CpuBackend> backend;
-  try {
-    backend = std::make_unique<CpuBackend>(precision, threads);
-  } catch (const Error& e) {
-    std::printf("             SKIPPED on this machine: %s\n", instruction_set);
-  }
+  ::setenv("CHORUS_CPU", std::string(kernels.name).c_str(), 1);
+  auto backend = std::make_unique<CpuBackend>(precision, threads);
   before != nullptr ? ::setenv("CHORUS_CPU", restored.c_str(), 1) : ::unsetenv("CHORUS_CPU");
   return backend;
 }
@@ -39,10 +34,11 @@ struct NamedBackend {
 /// Every instruction set that runs here, in both precisions.
 inline std::vector<NamedBackend> make_backends(int threads) {
   std::vector<NamedBackend> all;
-  for (const char* set : {"avx512", "avx2", "portable"})
-    for (const Precision precision : {Precision::fast, Precision::exact})
-      if (auto backend = make_cpu(set, precision, threads))
-        all.push_back({std::string(backend->name()), precision == Precision::fast, std::move(backend)});
+  for (const cpu::Kernels* kernels : cpu::available_kernels())
+    for (const Precision precision : {Precision::fast, Precision::exact}) {
+      auto backend = make_cpu(*kernels, precision, threads);
+      all.push_back({std::string(backend->name()), precision == Precision::fast, std::move(backend)});
+    }
   return all;
 }
 

@@ -7,14 +7,10 @@ namespace {
 /// Backends of one instruction set and precision with 1, 2, 3 and 5 threads.
 template <typename F>
 void for_each_kind(F&& body) {
-  for (const char* set : {"avx512", "avx2", "portable"})
+  for (const cpu::Kernels* kernels : cpu::available_kernels())
     for (const Precision precision : {Precision::fast, Precision::exact}) {
       std::vector<std::unique_ptr<CpuBackend>> same;
-      for (const int threads : {1, 2, 3, 5}) {
-        same.push_back(make_cpu(set, precision, threads));
-        if (same.back() == nullptr) break;
-      }
-      if (same.back() == nullptr) continue;
+      for (const int threads : {1, 2, 3, 5}) same.push_back(make_cpu(*kernels, precision, threads));
       SCOPED_TRACE(std::string(same[0]->name()));
       body(same);
     }
