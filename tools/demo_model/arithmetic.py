@@ -185,5 +185,5 @@ def units(rng):
     return ask.format(source, big, small), steps, f"It is {answer} {small}.", str(answer), f"units {source} {big} {small}"
 
 
-TASKS = {"add": (add, 1.5), "subtract": (subtract, 2.5), "multiply": (multiply, 3.5), "divide": (divide, 4.5), "total": (total, 1.5),
-         "compare": (compare, 2.5), "extreme": (extreme, 3), "units": (units, 3.5)}
+TASKS = {"add": (add, 1.2), "subtract": (subtract, 3), "multiply": (multiply, 3.5), "divide": (divide, 4.5), "total": (total, 1),
+         "compare": (compare, 2.5), "extreme": (extreme, 4), "units": (units, 4.5)}

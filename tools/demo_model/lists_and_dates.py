@@ -49,9 +49,9 @@ def insert_work(items, key, down):
 def sort_items(rng):
     numbers = rng.random() < 0.65
     if numbers:
-        items, key, down = [str(n) for n in rng.sample(range(100), rng.choice((3, 3, 4, 4, 5)))], int, rng.random() < 0.3
+        items, key, down = [str(n) for n in rng.sample(range(100), rng.choice((3, 3, 3, 4, 4, 5)))], int, rng.random() < 0.3
     else:
-        items, key, down = different_initials(rng, rng.randint(3, 4)), str, False
+        items, key, down = different_initials(rng, rng.choice((3, 3, 4))), str, False
     order = rng.choice((" in descending order", " from largest to smallest")) if down else rng.choice(("", "", " in ascending order"))
     if not numbers:
         order = rng.choice(("", " alphabetically"))
@@ -204,5 +204,5 @@ def weekday(rng):
     return ask, steps, f"It is a {walk[-1]}.", walk[-1], f"weekday {day} {days if after else -days}"
 
 
-TASKS = {"sort": (sort_items, 7), "reverse_word": (reverse_word, 2), "reverse_list": (reverse_list, 3), "count_letter": (count_letter, 2.5),
-         "count_all": (count_all, 1), "spell": (spell, 1), "date": (date_shift, 5), "weekday": (weekday, 2)}
+TASKS = {"sort": (sort_items, 9), "reverse_word": (reverse_word, 2), "reverse_list": (reverse_list, 2.5), "count_letter": (count_letter, 2.5),
+         "count_all": (count_all, 1), "spell": (spell, 1), "date": (date_shift, 5), "weekday": (weekday, 1.5)}

@@ -224,7 +224,7 @@ class GptOss(nn.Module):
             live = [i for i, d in enumerate(done) if not d]
             if not live:
                 break
-            length = -(-max(len(rows[i]) for i in live) // 64) * 64
+            length = -(-max(len(rows[i]) for i in live) // 16) * 16
             tokens = torch.tensor([rows[i] + [0] * (length - len(rows[i])) for i in live], device=device)
             positions = torch.arange(length, device=device).expand(len(live), -1)
             logits = self(tokens, positions, torch.zeros_like(tokens), **flags)[0]

@@ -175,11 +175,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
     parser.add_argument("--minutes", type=float, default=75)
-    parser.add_argument("--turns", type=int, default=64, help="conversations per step; twice as many in the last fifth")
-    parser.add_argument("--lr", type=float, default=3e-3, help="of AdamW")
-    parser.add_argument("--muon-lr", type=float, default=0.02)
-    parser.add_argument("--decay-from", type=float, default=0.5, help="share of the training")
-    parser.add_argument("--quantise-from", type=float, default=0.7, help="share of the training")
+    parser.add_argument("--turns", type=int, default=72, help="conversations per step; twice as many at the end")
+    parser.add_argument("--lr", type=float, default=1.5e-3, help="of AdamW")
+    parser.add_argument("--muon-lr", type=float, default=0.01)
+    parser.add_argument("--decay-from", type=float, default=0.4, help="share of the training")
+    parser.add_argument("--quantise-from", type=float, default=0.8, help="share of the training")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--set", nargs="*", default=[], help="other sizes, as hidden_size=128")
     args = parser.parse_args()
@@ -209,7 +209,7 @@ def main():
         if progress >= 1:
             break
         quantised = progress >= args.quantise_from
-        turns.value = args.turns * (2 if progress >= 0.8 else 1)
+        turns.value = args.turns * (2 if progress >= 0.93 else 1)
         batch = pack(*queue.get())
         loss, balance, right = net.loss(batch, quantised)
         count = int((batch.wanted >= 0).sum())
