@@ -108,6 +108,23 @@ TEST(MatMul, NoTokens) {
   }
 }
 
+TEST(MatMul, InputsTooSmallForAScaleAndNaNs) {
+  for (const auto& [name, fast, backend] : backends())
+    for (const Coded& coded : {mxfp4, affine8}) {
+      SCOPED_TRACE(name + ", " + coded.name());
+      Memory memory;
+      Random random(1);
+      const Placed<Linear> placed(*backend, random_linear(memory, random, coded, 16, 64, false));
+      const Tensor x = memory.make(DType::f32, {2, 64}), out = result(memory, {2, 16});
+      for (int i = 0; i < 64; ++i) {
+        x.data<float>()[i] = i % 2 == 0 ? 3e-41f : -1e-38f;
+        x.data<float>()[64 + i] = i % 3 == 0 ? std::numeric_limits<float>::quiet_NaN() : 1.f;
+      }
+      run(*backend, MatMul{.x = x, .linear = placed.linear, .out = out});
+      for (int r = 0; r < 16; ++r) EXPECT_LE(std::abs(out.data<float>()[r]), 1e-30f);
+    }
+}
+
 TEST(MatMul, PartsOfOneLinearAreStacked) {
   for (const Coded& coded : {mxfp4, affine8, affine4, dense_bf16}) {
     Memory memory;

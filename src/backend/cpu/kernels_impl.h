@@ -294,7 +294,7 @@ void quantise(const float* x, int64_t columns, int8_t* codes, float* scales, flo
     const F zero = simd::set1(0.f);
     const auto magnitude = [&](F v) { return simd::max(v, simd::fma(v, simd::set1(-1.f), zero)); };
     const float largest = simd::max_of(simd::max(magnitude(lo), magnitude(hi)));
-    const float scale = largest / 127, inverse = largest > 0 ? 127 / largest : 0;
+    const float scale = largest / 127, inverse = largest > 1e-36f ? 127 / largest : 0;  // finite
     int32_t lanes[block_columns];
     const I lo_codes = simd::to_nearest(simd::mul(lo, simd::set1(inverse)));
     const I hi_codes = simd::to_nearest(simd::mul(hi, simd::set1(inverse)));
@@ -302,8 +302,9 @@ void quantise(const float* x, int64_t columns, int8_t* codes, float* scales, flo
     std::memcpy(lanes + 16, &hi_codes, sizeof hi_codes);
     int32_t sum = 0;
     for (int i = 0; i < block_columns; ++i) {
-      codes[b * block_columns + i] = int8_t(lanes[i]);
-      sum += lanes[i];
+      const auto code = int8_t(lanes[i]);  // of a NaN: anything
+      codes[b * block_columns + i] = code;
+      sum += code;
     }
     scales[b] = scale;
     scaled_sums[b] = scale * float(sum);
