@@ -32,6 +32,18 @@ bool may_be_call(std::string_view text) {
   return false;
 }
 
+// Without a mark, {"name": ...} may be anything: a call has arguments too.
+bool has_arguments(std::string_view object) {
+  const size_t end = end_of_json(object, 0);
+  bool found = false;
+  if (end != object.npos)
+    for_each_member(object.substr(0, end), [&](const std::string& key, std::string_view value) {
+      found = found || ((key == "parameters" || key == "arguments") && value.starts_with('{')) ||
+              (key == "function" && value.starts_with('{'));
+    });
+  return found;
+}
+
 }  // namespace
 
 TaggedAnswer::TaggedAnswer(const AnswerFormat& format, std::string_view prompt_end) : format_(format) {
@@ -234,7 +246,7 @@ bool TaggedAnswer::step_bare_json() {
   if (!at_end_ && may_be_call(rest)) return false;
   Json calls = Json::array();
   state_ = State::text;
-  if (at_end_ && read_json_calls(rest, calls) == rest.size()) {
+  if (at_end_ && has_arguments(rest) && read_json_calls(rest, calls) == rest.size()) {
     answer_.tool_calls = std::move(calls);
     after_block_ = true;
     take(rest.size());

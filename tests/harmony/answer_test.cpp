@@ -83,6 +83,8 @@ const Case cases[] = {
     {"two of them", "llama3", false, "",
      "{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"g\", \"parameters\": {}}", "- | - | f({}) g({})"},
     {"other JSON is a message", "llama3", false, "", "{\"name\": 1, \"x\": {}}", "{\"name\": 1, \"x\": {}} | - |"},
+    {"a name alone calls nothing", "llama3", false, "", "{\"name\": \"Ann\", \"age\": 3}",
+     "{\"name\": \"Ann\", \"age\": 3} | - |"},
     {"built-in tools", "llama3", false, "", "<|python_tag|>brave_search.call(query=\"a \"b\", c\", n=\"2\")",
      "- | - | brave_search({\"query\":\"a \\\"b\\\", c\",\"n\":\"2\"})"},
     {"a program", "llama3", false, "", "<|python_tag|>print(\"x\")",

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
@@ -50,6 +51,8 @@ class AnswerPrinter {
   // What the answer has beyond what is printed.
   void show() {
     const harmony::Answer& answer = parser_->answer();
+    if (message_ > (answer.message ? answer.message->size() : 0))
+      reasoning_ = std::exchange(message_, 0);  // what was printed as the message turned out to be reasoning
     if (terminal_) {
       if (answer.reasoning) show_rest(*answer.reasoning, reasoning_, /*dim=*/true);
       for (const auto& [name, text] : answer.channels) show_rest(text, channels_[name], false);
