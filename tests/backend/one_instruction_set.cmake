@@ -3,7 +3,7 @@
 # one, for everybody. So the kernels' objects define nothing but their entry.
 #   cmake -DNM=nm -DOBJECTS=a.o|b.o -P one_instruction_set.cmake
 string(REPLACE "|" ";" OBJECTS "${OBJECTS}")
-list(FILTER OBJECTS INCLUDE REGEX "kernels_[a-z0-9]+\\.cpp")
+list(FILTER OBJECTS INCLUDE REGEX "kernels_[a-z0-9_]+\\.cpp")
 if(NOT OBJECTS)
   message(FATAL_ERROR "no objects of kernels to look at")
 endif()
