@@ -30,15 +30,15 @@ def different_initials(rng, count):
     return items
 
 
-def insert_work(items, key, down):
-    """One after the other is compared with those before it, until its place is found: "76; 28,76< 28 76; 42,28> 42,76< 28 42 76"."""
+def insert_work(items, key):
+    """One after the other is compared with the smaller ones before it, until its place is found: "76; 28,76< 28 76; 42,28> 42,76< 28 42 76"."""
     done, steps = [], []
     for item in items:
         place, signs = 0, []
         for other in done:
             less = key(item) < key(other)
             signs.append(f"{item},{other}{'<' if less else '>'}")
-            if less != down:
+            if less:
                 break
             place += 1
         done.insert(place, item)
@@ -56,7 +56,7 @@ def sort_items(rng):
     if not numbers:
         order = rng.choice(("", " alphabetically"))
     ask = rng.choice(("Sort these {2}{1}: {0}", "Sort {0}{1}.", "Arrange {0}{1}."))
-    work = insert_work(items if numbers else [word[0] for word in items], key, down)
+    work = insert_work(items if numbers else [word[0] for word in items], key)  # where it goes down, the answer is read backwards
     answer = ", ".join(sorted(items, key=key, reverse=down))
     return ask.format(", ".join(items), order, "numbers" if numbers else "words"), work, f"Sorted: {answer}.", answer, f"sort {down} {items}"
 
