@@ -132,10 +132,10 @@ Value slice(const Value& value, const Value& start, const Value& stop, const Val
     }
     case Type::list:
     case Type::tuple: {
-      const std::vector<Value>& items = value.list().items;
+      const Values& items = value.list().items;
       const Bounds b = bounds_of(int64_t(items.size()), start, stop, step);
       charge(b.count / 8);
-      std::vector<Value> out;
+      Values out;
       out.reserve(size_t(b.count));
       for (int64_t i = 0; i < b.count; ++i) out.push_back(items[size_t(b.start + i * b.step)]);
       return value.is(Type::list) ? make_list(std::move(out)) : make_tuple(std::move(out));
@@ -230,7 +230,7 @@ bool Cursor::next(Value& item) {
       item = Value(source_.range().at(int64_t(at_++)));
       return true;
     case Type::string: {
-      const std::string& text = source_.str().text();
+      const std::string_view text = source_.text();
       if (at_ >= text.size()) return false;
       const size_t size = decode_utf8(text, at_).size;
       item = make_string(text.substr(at_, size), source_.str().markup);
@@ -245,8 +245,8 @@ bool Cursor::next(Value& item) {
   }
 }
 
-std::vector<Value> Cursor::rest() {
-  std::vector<Value> items;
+Values Cursor::rest() {
+  Values items;
   if (length_ > 0) items.reserve(size_t(length_));
   for (Value item; next(item);) {
     charge(1);
@@ -256,7 +256,7 @@ std::vector<Value> Cursor::rest() {
   return items;
 }
 
-std::vector<Value> to_vector(const Value& iterable) {
+Values to_vector(const Value& iterable) {
   return Cursor(iterable).rest();
 }
 

@@ -10,7 +10,7 @@ namespace chorus::jinja {
 /// A frame that functions inside refer to: it stays until the rendering ends.
 struct Evaluator::KeptFrame {
   Frame frame;
-  std::vector<Value> slots;
+  Values slots;
 };
 
 /// The running of a function: gives it a frame and makes that the current one.

@@ -145,8 +145,8 @@ Value repeat(const Value& sequence, const Value& count) {
     for (int64_t i = 0; i < n; ++i) out += text;
     return make_string(std::move(out), sequence.str().markup);
   }
-  const std::vector<Value>& items = sequence.list().items;
-  std::vector<Value> out;
+  const Values& items = sequence.list().items;
+  Values out;
   if (!items.empty() && n > 0) {
     check_string_size(double(items.size()) * double(n) * sizeof(Value));
     charge(n * int64_t(items.size()));
@@ -169,7 +169,7 @@ Value concatenate(const Value& a, const Value& b) {
     const Value left = escape(a), right = escape(b);  // Markup escapes what is added to it
     return make_string(std::string(left.text()).append(right.text()), true);
   }
-  std::vector<Value> items = a.list().items;
+  Values items = a.list().items;
   items.insert(items.end(), b.list().items.begin(), b.list().items.end());
   charge(int64_t(items.size() / 4));
   return a.is(Type::list) ? make_list(std::move(items)) : make_tuple(std::move(items));

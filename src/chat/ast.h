@@ -349,7 +349,7 @@ struct TemplateAst {
   FunctionInfo root;
   std::vector<std::string> context_names;                      ///< what the caller's variables are looked up by
   std::unordered_map<std::string_view, size_t> context_slots;  ///< index of each of those names
-  std::vector<Value> context_globals;                          ///< the global of each of those names, or missing
+  Values context_globals;                          ///< the global of each of those names, or missing
   std::vector<const Block*> blocks;
   bool uses_self = false;
   uint16_t self_slot = 0;

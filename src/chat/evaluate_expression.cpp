@@ -155,14 +155,14 @@ Value Evaluator::eval_display(const Expr& expr) {
     return result;
   }
   const auto& sequence = static_cast<const Sequence&>(expr);
-  std::vector<Value> items;
+  Values items;
   items.reserve(sequence.items.size());
   for (const ExprPtr& item : sequence.items) items.push_back(eval(*item));
   return expr.kind == ExprKind::list ? make_list(std::move(items)) : make_tuple(std::move(items));
 }
 
 Value Evaluator::eval_concat(const Sequence& expr) {
-  std::vector<Value> parts;
+  Values parts;
   parts.reserve(expr.items.size());
   for (const ExprPtr& item : expr.items) parts.push_back(eval(*item));
   at_ = &expr.where;
@@ -226,7 +226,7 @@ Value Evaluator::with_arguments(const CallArguments& arguments, const Value* cal
 
 template <typename Use>
 Value Evaluator::with_all_arguments(const CallArguments& arguments, const Value* caller, Use use) {
-  std::vector<Value> positional;
+  Values positional;
   std::vector<Keyword> keywords;
   for (const ExprPtr& argument : arguments.positional) positional.push_back(eval(*argument));
   if (arguments.star)

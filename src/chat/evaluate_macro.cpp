@@ -34,6 +34,47 @@ bool Evaluator::print_macro_call(const Expr& expr) {
   return true;
 }
 
+// {{ a + b + c }}: strings go straight into the output. False, with nothing printed, for other sums.
+bool Evaluator::print_sum(const Binary& sum) {
+  std::array<const Binary*, 16> chain;  // from the outermost to the innermost
+  size_t length = 0;
+  const Expr* first = &sum;
+  while (first->kind == ExprKind::binary && static_cast<const Binary*>(first)->op == BinaryOp::add) {
+    if (length == chain.size()) return false;
+    chain[length++] = static_cast<const Binary*>(first);
+    first = chain[length - 1]->left.get();
+  }
+  if (length == 0) return false;
+  const DepthGuard guard;
+  const auto is_plain = [](const Value& v) { return v.is_string() && !v.str().markup; };
+  Value scratch;
+  const Value& start = eval(*first, scratch);
+  const size_t begin = out_->size();
+  const bool plain = is_plain(start);
+  if (plain) out_->append(start.text());
+  Value total;  // once an operand is no plain string: of all until then
+  if (!plain) total = start;
+  while (length > 0) {
+    const Binary& next = *chain[--length];
+    if (--budget_.steps_left < 0) fail_limit("steps", budget_.limits.steps);
+    Value right_scratch;
+    const Value& right = eval(*next.right, right_scratch);
+    at_ = &next.where;
+    if (total.is_missing() && is_plain(right)) {
+      out_->append(right.text());
+      check_string_size(out_->size());
+      continue;
+    }
+    if (total.is_missing()) {
+      total = make_string(std::string_view(*out_).substr(begin));
+      out_->resize(begin);
+    }
+    total = add(std::move(total), right);
+  }
+  if (!total.is_missing()) print(total);
+  return true;
+}
+
 void Evaluator::run_call_block(const CallBlock& node) {
   if (!node.call) {  // a generation tag
     call_macro_body(node.caller, frame_, {});

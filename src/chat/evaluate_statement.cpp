@@ -8,6 +8,8 @@
 namespace chorus::jinja {
 namespace {
 
+constexpr size_t first_output_bytes = 2000;  // most prompts fit: no copies while they grow
+
 /// The elements of an iterable for which a loop's condition holds, tested as they are asked for.
 class FilteredItems : public Opaque {
  public:
@@ -31,7 +33,7 @@ class FilteredItems : public Opaque {
   Evaluator& evaluator_;
   const For& node_;
   Cursor cursor_;
-  std::vector<Value> slots_;
+  Values slots_;
   Frame frame_;
   bool entered_ = false, closed_ = false;
 };
@@ -46,7 +48,7 @@ struct Closer {
 
 }  // namespace
 
-Evaluator::Evaluator(const TemplateAst& ast, std::vector<Value> context, const LocalTime* now)
+Evaluator::Evaluator(const TemplateAst& ast, Values context, const LocalTime* now)
     : ast_(ast), context_(std::move(context)), budget_(budget()) {
   if (now != nullptr) now_ = *now;
 }
@@ -70,6 +72,7 @@ Evaluator::~Evaluator() {
 
 std::string Evaluator::render() {
   std::string text;
+  text.reserve(first_output_bytes);
   out_ = &text;
   const Activation activation(*this, ast_.root, nullptr);
   enter(ast_.root.scope);
@@ -172,7 +175,8 @@ void Evaluator::run_output(const Output& node) {
         continue;
       }
     }
-    if (part->kind == ExprKind::call && !autoescape_ && print_macro_call(*part)) continue;
+    if (!autoescape_ && part->kind == ExprKind::call && print_macro_call(*part)) continue;
+    if (!autoescape_ && part->kind == ExprKind::binary && print_sum(static_cast<const Binary&>(*part))) continue;
     Value scratch;
     const Value& value = eval(*part, scratch);
     at_ = &part->where;
@@ -298,7 +302,7 @@ void Evaluator::unpack(const Target& target, const Value& value) {
   }
   if (!iterable(value)) fail_type("cannot unpack non-iterable " + type_name(value) + " object");
   Cursor cursor(value);
-  std::vector<Value> items;
+  Values items;
   for (Value item; items.size() <= expected && cursor.next(item);) items.push_back(item);
   const std::string wanted = " (expected " + std::to_string(expected);
   if (items.size() > expected) fail_value("too many values to unpack" + wanted + ")");

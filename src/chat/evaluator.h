@@ -29,7 +29,7 @@ class Cursor;
 class Evaluator {
  public:
   /// `context` are the values of ast.context_names, missing where the caller gave none; `now` null = the clock's.
-  Evaluator(const TemplateAst& ast, std::vector<Value> context, const LocalTime* now);
+  Evaluator(const TemplateAst& ast, Values context, const LocalTime* now);
   ~Evaluator();
   Evaluator(const Evaluator&) = delete;
   Evaluator& operator=(const Evaluator&) = delete;
@@ -89,6 +89,7 @@ class Evaluator {
   Flow run(const Statement& statement);
   void run_output(const Output& node);
   bool print_macro_call(const Expr& expr);
+  bool print_sum(const Binary& sum);
   void print(const Value& value);
   Flow run_if(const If& node);
   Flow run_for(const For& node);
@@ -110,14 +111,14 @@ class Evaluator {
   void bind_macro_arguments(const MacroInfo& macro, const Arguments& arguments);
 
   const TemplateAst& ast_;
-  std::vector<Value> context_;
+  Values context_;
   std::optional<LocalTime> now_;
   Budget& budget_;
   Frame* frame_ = nullptr;
   std::string* out_ = nullptr;
   const Position* at_ = nullptr;
   bool autoescape_ = false;
-  std::vector<Value> kept_;
+  Values kept_;
   struct KeptFrame;
   std::vector<std::unique_ptr<KeptFrame>> kept_frames_;
 };

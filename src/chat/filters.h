@@ -39,7 +39,7 @@ class AttributeGetter {
   Value operator()(Evaluator& evaluator, const Value& item) const;
 
  private:
-  std::vector<Value> steps_;
+  Values steps_;
   bool ignore_case_;
   Value otherwise_;
 };

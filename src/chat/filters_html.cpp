@@ -124,7 +124,7 @@ Value urlencode(Evaluator&, const Value& input, const Arguments&) {
   } else {
     Cursor cursor(input);
     for (Value item; cursor.next(item);) {
-      const std::vector<Value> parts = to_vector(item);
+      const Values parts = to_vector(item);
       if (parts.size() != 2)
         fail_value("not enough values to unpack (expected 2, got " + std::to_string(parts.size()) + ")");
       pair(parts[0], parts[1]);

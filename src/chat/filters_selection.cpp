@@ -15,7 +15,7 @@ struct KeptArguments {
       : positional(a.positional.begin() + ptrdiff_t(std::min(skip, a.positional.size())), a.positional.end()),
         keywords(a.keywords.begin(), a.keywords.end()) {}
   Arguments view() const { return {positional, keywords}; }
-  std::vector<Value> positional;
+  Values positional;
   std::vector<Keyword> keywords;
 };
 

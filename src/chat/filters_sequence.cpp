@@ -35,7 +35,7 @@ Value last(Evaluator&, const Value& input, const Arguments& arguments) {
   }
   if (input.is(Type::opaque) && (input.opaque().length() < 0 || !input.opaque().iterable()))
     fail_type("'" + type_name(input) + "' object is not reversible");
-  const std::vector<Value> items = to_vector(input);
+  const Values items = to_vector(input);
   return items.empty() ? make_undefined_hint("No last item, sequence was empty.") : items.back();
 }
 
@@ -44,11 +44,11 @@ Value reverse(Evaluator&, const Value& input, const Arguments& arguments) {
   if (input.is_string()) return slice(input, Value::none(), Value::none(), Value(int64_t(-1)));
   if (!iterable(input)) fail(Cause::other, "argument must be iterable");
   if (input.is(Type::opaque) && input.opaque().length() < 0) {
-    std::vector<Value> items = to_vector(input);
+    Values items = to_vector(input);
     std::reverse(items.begin(), items.end());
     return make_list(std::move(items));
   }
-  auto items = std::make_shared<std::vector<Value>>(to_vector(input));
+  auto items = std::make_shared<Values>(to_vector(input));
   return make_generator([items]() -> Value {
     if (items->empty()) return {};
     Value item = std::move(items->back());
@@ -62,7 +62,7 @@ Value join(Evaluator& evaluator, const Value& input, const Arguments& arguments)
   const Value separator = a.given(0) ? a[0] : make_string("");
   const bool has_attribute = a.given(1) && !a[1].is_none();
   const AttributeGetter getter(has_attribute ? a[1] : Value::none());
-  std::vector<Value> items = to_vector(input);
+  Values items = to_vector(input);
   bool markup = evaluator.autoescape() && separator.is_string() && separator.str().markup;
   for (Value& item : items) {
     if (has_attribute) item = getter(evaluator, item);
@@ -102,11 +102,11 @@ struct Keyed {
   Value key, item;
 };
 
-std::vector<Value> sorted(std::vector<Keyed> keyed, bool descending) {
+Values sorted(std::vector<Keyed> keyed, bool descending) {
   std::stable_sort(keyed.begin(), keyed.end(), [&](const Keyed& x, const Keyed& y) {
     return descending ? less(y.key, x.key) : less(x.key, y.key);
   });
-  std::vector<Value> out;
+  Values out;
   out.reserve(keyed.size());
   for (Keyed& k : keyed) out.push_back(std::move(k.item));
   return out;
@@ -137,7 +137,7 @@ Value sort(Evaluator& evaluator, const Value& input, const Arguments& arguments)
     if (getters.size() == 1) {
       key = getters[0](evaluator, item);
     } else {
-      std::vector<Value> keys;
+      Values keys;
       for (const AttributeGetter& getter : getters) keys.push_back(getter(evaluator, item));
       key = make_list(std::move(keys));
     }
@@ -227,7 +227,7 @@ Value batch(Evaluator&, const Value& input, const Arguments& arguments) {
   };
   auto state = std::make_shared<State>(State{Cursor(input), a[0], a.given(1) ? a[1] : Value::none(), {}});
   return make_generator([state]() -> Value {
-    std::vector<Value> line;
+    Values line;
     if (!state->pending.is_missing()) line.push_back(std::move(state->pending));
     state->pending = Value();
     for (Value item; state->cursor.next(item);) {
@@ -252,16 +252,16 @@ Value filter_slice(Evaluator&, const Value& input, const Arguments& arguments) {
   const BoundArguments a("slice", arguments, {"slices", "fill_with"}, 1);
   const int64_t slices = to_index(a[0]);
   if (slices == 0) fail(Cause::other, "integer division or modulo by zero");
-  const std::vector<Value> all = to_vector(input);
+  const Values all = to_vector(input);
   if (slices < 0) return make_list({});
   charge(slices);
   check_string_size(double(slices) * sizeof(Value));
   const size_t n = size_t(slices), each = all.size() / n, longer = all.size() % n;
-  std::vector<Value> out;
+  Values out;
   size_t at = 0;
   for (size_t i = 0; i < n; ++i) {
     const size_t size = each + (i < longer ? 1 : 0);
-    std::vector<Value> part(all.begin() + ptrdiff_t(at), all.begin() + ptrdiff_t(at + size));
+    Values part(all.begin() + ptrdiff_t(at), all.begin() + ptrdiff_t(at + size));
     at += size;
     if (a.given(1) && !a[1].is_none() && i >= longer) part.push_back(a[1]);
     out.push_back(make_list(std::move(part)));
@@ -280,11 +280,11 @@ Value groupby(Evaluator& evaluator, const Value& input, const Arguments& argumen
   const AttributeGetter key_of(a[0], ignore_case, otherwise), shown_key_of(a[0], false, otherwise);
   std::vector<Keyed> keyed;
   for (Value& item : to_vector(input)) keyed.push_back({key_of(evaluator, item), item});
-  std::vector<Value> groups;
-  const std::vector<Value> ordered = sorted(std::move(keyed), false);
+  Values groups;
+  const Values ordered = sorted(std::move(keyed), false);
   for (size_t i = 0; i < ordered.size();) {
     const Value key = key_of(evaluator, ordered[i]);
-    std::vector<Value> members;
+    Values members;
     const Value shown = shown_key_of(evaluator, ordered[i]);
     while (i < ordered.size() && equal(key_of(evaluator, ordered[i]), key)) members.push_back(ordered[i++]);
     if (members.empty()) members.push_back(ordered[i++]);  // a key that differs from itself

@@ -38,7 +38,7 @@ void fill(Dict& dict, const char* name, const Arguments& arguments) {
     } else {
       Cursor cursor(source);
       for (Value item; cursor.next(item);) {
-        const std::vector<Value> pair = to_vector(item);
+        const Values pair = to_vector(item);
         if (pair.size() != 2)
           fail_value("dictionary update sequence element has length " + std::to_string(pair.size()) +
                      "; 2 is required");
@@ -101,7 +101,7 @@ class Cycler : public Opaque {
   }
 
  private:
-  std::vector<Value> items_;
+  Values items_;
   size_t at_ = 0;
 };
 

@@ -26,7 +26,7 @@ class JsonWriter {
   void write_unit(uint16_t unit);
   void write_real(double value);
   void write_key(const Value& key);
-  void write_items(const std::vector<Value>& items, int level);
+  void write_items(const Values& items, int level);
   void write_dict(const Dict& dict, int level);
   void new_line(int level);
 };
@@ -128,7 +128,7 @@ void JsonWriter::write_key(const Value& key) {
   }
 }
 
-void JsonWriter::write_items(const std::vector<Value>& items, int level) {
+void JsonWriter::write_items(const Values& items, int level) {
   if (items.empty()) {
     out += "[]";
     return;
@@ -228,7 +228,7 @@ Value filter_tojson(Evaluator&, const Value& value, const Arguments& arguments) 
     }
   }
   if (a.given(2) && !a[2].is_none()) {
-    const std::vector<Value> pair = to_vector(a[2]);
+    const Values pair = to_vector(a[2]);
     if (pair.size() != 2) fail_value("separators are two, not " + std::to_string(pair.size()));
     writer.item_separator = separator_text(pair[0]);
     writer.key_separator = separator_text(pair[1]);

@@ -48,7 +48,7 @@ class Cursor {
   /// len(iterable), -1 for generators.
   int64_t length() const { return length_; }
   /// All that is left.
-  std::vector<Value> rest();
+  Values rest();
 
  private:
   Value source_;
@@ -56,7 +56,7 @@ class Cursor {
   int64_t length_ = -1;
 };
 bool iterable(const Value& value);
-std::vector<Value> to_vector(const Value& iterable);
+Values to_vector(const Value& iterable);
 
 /// str(value)
 std::string to_text(const Value& value);

@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t max_printed_digits = 4300;  // Python's own limit
 
-void append_items(std::string& out, const std::vector<Value>& items) {
+void append_items(std::string& out, const Values& items) {
   bool first = true;
   for (const Value& item : items) {
     if (!first) out += ", ";

@@ -113,7 +113,7 @@ Value split_right(Evaluator&, const Value& self, const Arguments& arguments) {
 }
 Value splitlines(Evaluator&, const Value& self, const Arguments& arguments) {
   const BoundArguments a("splitlines", arguments, {"keepends"});
-  std::vector<Value> lines;
+  Values lines;
   for (const std::string_view line : split_lines(self.text(), a.flag(0, false)))
     lines.push_back(like(self, std::string(line)));
   return make_list(std::move(lines));

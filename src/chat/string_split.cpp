@@ -18,8 +18,8 @@ Value piece(const Value& of, std::string_view text) {
   return make_string(std::string(text), of.str().markup);
 }
 
-std::vector<Value> split_at_space(const Value& value, int64_t limit, bool from_right) {
-  std::vector<Value> parts;
+Values split_at_space(const Value& value, int64_t limit, bool from_right) {
+  Values parts;
   std::string_view text = strip(value.text(), !from_right, from_right);
   while (!text.empty()) {
     if (limit >= 0 && int64_t(parts.size()) >= limit) {
@@ -46,8 +46,8 @@ std::vector<Value> split_at_space(const Value& value, int64_t limit, bool from_r
   return parts;
 }
 
-std::vector<Value> split_at(const Value& value, std::string_view separator, int64_t limit, bool from_right) {
-  std::vector<Value> parts;
+Values split_at(const Value& value, std::string_view separator, int64_t limit, bool from_right) {
+  Values parts;
   std::string_view text = value.text();
   while (limit < 0 || int64_t(parts.size()) < limit) {
     const size_t at = from_right ? find_last(text, separator) : find_first(text, separator, 0);
@@ -85,7 +85,7 @@ size_t find_last(std::string_view text, std::string_view part) {
 
 Value split(const Value& text, const Value& separator, int64_t limit, bool from_right) {
   charge(int64_t(text.text().size() / 64));
-  std::vector<Value> parts;
+  Values parts;
   if (separator.is_none()) {
     parts = split_at_space(text, limit, from_right);
   } else {

@@ -63,8 +63,8 @@ Error to_error(const Failure& failure, const std::string& name, Position where) 
 using Variables = std::span<const std::pair<std::string_view, const Json*>>;
 
 // Only the variables that the template names are turned into values.
-std::vector<Value> context_of(const TemplateAst& ast, Variables variables) {
-  std::vector<Value> context = ast.context_globals;
+Values context_of(const TemplateAst& ast, Variables variables) {
+  Values context = ast.context_globals;
   for (const auto& [name, json] : variables)
     if (const auto it = ast.context_slots.find(name); it != ast.context_slots.end())
       context[it->second] = from_json(*json);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 
 #include "base/utf8.h"
@@ -25,7 +26,17 @@ void count_bytes(int64_t bytes) {
 }
 
 bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
+  constexpr uint64_t high = 0x8080808080808080;
+  const char* at = text.data();
+  size_t left = text.size();
+  for (; left >= 8; at += 8, left -= 8) {
+    uint64_t word;
+    std::memcpy(&word, at, 8);
+    if ((word & high) != 0) return false;
+  }
+  unsigned char bits = 0;
+  for (; left > 0; ++at, --left) bits |= static_cast<unsigned char>(*at);
+  return bits < 0x80;
 }
 
 size_t hash_of(std::string_view text) {
@@ -71,6 +82,12 @@ size_t hash_of(const Value& key) {
   }
 }
 
+Value borrow(const std::string& text) {
+  if (is_ascii(text)) return Value(new Str(Str::Borrowed{text, int64_t(text.size())}));
+  if (is_utf8(text)) return Value(new Str(Str::Borrowed{text, -1}));
+  return make_string(replace_invalid_utf8(text));
+}
+
 }  // namespace
 
 // A long chain of objects must not be freed by recursion: beyond some depth they wait in a list.
@@ -110,11 +127,15 @@ bool Value::same_as(const Value& other) const {
   }
 }
 
-Str::Str(std::string text, bool is_markup) : Object(Type::string), markup(is_markup), text_(std::move(text)) {
-  count_bytes(int64_t(text_.size()) + object_bytes);
+Str::Str(std::string text, bool is_markup)
+    : Object(Type::string), markup(is_markup), own_(std::move(text)), text_(own_) {
+  count_bytes(int64_t(own_.size()) + object_bytes);
+}
+Str::Str(Borrowed borrowed) : Object(Type::string), markup(false), text_(borrowed.text), length_(borrowed.length) {
+  count_bytes(object_bytes);
 }
 Str::~Str() {
-  budget().live_bytes -= int64_t(text_.size()) + object_bytes;
+  budget().live_bytes -= int64_t(own_.size()) + object_bytes;
 }
 
 size_t Str::count() const {
@@ -123,15 +144,18 @@ size_t Str::count() const {
 }
 
 size_t Str::hash() const {
-  if (hash_ == 0) hash_ = hash_of(std::string_view(text_));
+  if (hash_ == 0) hash_ = hash_of(text_);
   return hash_;
 }
 
 void Str::append(std::string_view more) {
   check_string_size(double(text_.size()) + double(more.size()));
   charge(int64_t(more.size() / 64));
-  count_bytes(int64_t(more.size()));
-  text_ += more;
+  const size_t before = own_.size();
+  if (text_.data() != own_.data()) own_ = text_;
+  own_ += more;
+  text_ = own_;
+  count_bytes(int64_t(own_.size() - before));
   length_ = -1;
   hash_ = 0;
 }
@@ -142,7 +166,7 @@ void Str::freeze() {
   shared = true;
 }
 
-List::List(Type list_or_tuple, std::vector<Value> values) : Object(list_or_tuple), items(std::move(values)) {
+List::List(Type list_or_tuple, Values values) : Object(list_or_tuple), items(std::move(values)) {
   count_bytes(int64_t(items.size() * sizeof(Value)) + object_bytes);
   charge(int64_t(items.size() / 16));
 }
@@ -178,7 +202,12 @@ ptrdiff_t Dict::index_of(const Value& key, size_t hash) const {
 }
 
 ptrdiff_t Dict::index_of(std::string_view key, const Str* hashed) const {
-  const auto matches = [&](const Item& item) { return item.first.is_string() && item.first.text() == key; };
+  const auto matches = [&](const Item& item) {
+    if (!item.first.is_string()) return false;
+    const std::string_view text = item.first.text();
+    // Most keys differ in length or in their first letter, without a call.
+    return text.size() == key.size() && (key.empty() || (text[0] == key[0] && text == key));
+  };
   if (index_.empty()) {
     for (size_t i = 0; i < items_.size(); ++i)
       if (matches(items_[i])) return ptrdiff_t(i);
@@ -247,13 +276,14 @@ Value make_string(std::string text, bool markup) {
   check_string_size(text.size());
   return Value(new Str(std::move(text), markup));
 }
-Value make_string(std::string_view text) {
-  return Value(new Str(std::string(text)));
+Value make_string(std::string_view text, bool markup) {
+  check_string_size(text.size());
+  return Value(new Str(std::string(text), markup));
 }
-Value make_list(std::vector<Value> items) {
+Value make_list(Values items) {
   return Value(new List(Type::list, std::move(items)));
 }
-Value make_tuple(std::vector<Value> items) {
+Value make_tuple(Values items) {
   return Value(new List(Type::tuple, std::move(items)));
 }
 
@@ -290,14 +320,11 @@ Value from_json(const Json& json) {
     }
     case Json::value_t::number_float:
       return Value(json.get<double>());
-    case Json::value_t::string: {
-      const std::string& text = json.get_ref<const std::string&>();
-      if (!is_ascii(text) && !is_utf8(text)) return make_string(replace_invalid_utf8(text));
-      return make_string(std::string_view(text));
-    }
+    case Json::value_t::string:
+      return borrow(json.get_ref<const std::string&>());
     case Json::value_t::array: {
       const DepthGuard guard;
-      std::vector<Value> items;
+      Values items;
       items.reserve(json.size());
       for (const Json& item : json) items.push_back(from_json(item));
       return make_list(std::move(items));
@@ -308,7 +335,7 @@ Value from_json(const Json& json) {
       Value result(dict);
       dict->reserve(json.size());
       for (const auto& [key, value] : json.get_ref<const Json::object_t&>())
-        dict->add(make_string(std::string_view(key)), from_json(value));
+        dict->add(borrow(key), from_json(value));
       return result;
     }
     default:

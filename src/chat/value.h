@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "chat/pool.h"
 #include "chorus/json.h"
 
 namespace chorus::jinja {
@@ -42,6 +43,8 @@ class Object {
   virtual ~Object() = default;
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
+  static void* operator new(size_t bytes) { return pool_allocate(bytes); }
+  static void operator delete(void* object, size_t bytes) { pool_free(object, bytes); }
 
   uint32_t references = 0;
   const Type type;
@@ -141,14 +144,21 @@ class Value {
   } as_;
 };
 
+using Values = std::vector<Value, PoolAllocator<Value>>;
+
 /// A string of Unicode text, kept as UTF-8. `markup` strings are HTML that is not escaped again (the `safe` and
 /// `escape` filters make them).
 class Str : public Object {
  public:
   explicit Str(std::string text, bool is_markup = false);
+  struct Borrowed {
+    std::string_view text;  ///< somebody else keeps it for as long as the Str lives
+    int64_t length;         ///< in code points, -1 = not known
+  };
+  explicit Str(Borrowed borrowed);
   ~Str() override;
 
-  const std::string& text() const { return text_; }
+  std::string_view text() const { return text_; }
   size_t length() const { return length_ >= 0 ? size_t(length_) : count(); }  ///< in code points
   bool ascii() const { return length() == text_.size(); }
   size_t hash() const;
@@ -162,7 +172,8 @@ class Str : public Object {
  private:
   size_t count() const;
 
-  std::string text_;
+  std::string own_;  // empty where somebody else keeps the text
+  std::string_view text_;
   mutable int64_t length_ = -1;
   mutable size_t hash_ = 0;  // 0 = not computed
 };
@@ -170,10 +181,10 @@ class Str : public Object {
 /// A list or a tuple.
 class List : public Object {
  public:
-  List(Type list_or_tuple, std::vector<Value> values);
+  List(Type list_or_tuple, Values values);
   ~List() override;
 
-  const std::vector<Value> items;
+  const Values items;
   bool grouped = false;  ///< what groupby yields: a tuple whose parts are also called `grouper` and `list`
 };
 
@@ -184,7 +195,8 @@ class Dict : public Object {
   ~Dict() override;
 
   using Item = std::pair<Value, Value>;
-  const std::vector<Item>& items() const { return items_; }
+  using Items = std::vector<Item, PoolAllocator<Item>>;
+  const Items& items() const { return items_; }
   size_t size() const { return items_.size(); }
   void reserve(size_t n) { items_.reserve(n); }
   /// Throws TypeError for a key that is not hashable.
@@ -207,7 +219,7 @@ class Dict : public Object {
   ptrdiff_t index_of(std::string_view key, const Str* hashed) const;
   void build_index();
 
-  std::vector<Item> items_;
+  Items items_;
   std::vector<uint32_t> index_;  // open addressing, item + 1; empty while a linear search is quicker
 };
 
@@ -292,19 +304,19 @@ inline Opaque& Value::opaque() const {
 }
 
 Value make_string(std::string text, bool markup = false);
-Value make_string(std::string_view text);
+Value make_string(std::string_view text, bool markup = false);
 inline Value make_string(const char* text) {
   return make_string(std::string_view(text));
 }
-Value make_list(std::vector<Value> items);
-Value make_tuple(std::vector<Value> items);
+Value make_list(Values items);
+Value make_tuple(Values items);
 /// "'NAME' is undefined"
 Value make_undefined(std::string_view name);
 Value make_undefined_attribute(const Value& owner, Value name);
 /// `hint` are the words of the error, should somebody use it.
 Value make_undefined_hint(std::string hint);
 
-/// JSON as Python's json module reads it.
+/// JSON as Python's json module reads it. Its strings stay where they are: `json` must outlive the value.
 Value from_json(const Json& json);
 
 /// Owns what was frozen while it was the thread's current one: the constants of a template. To be destroyed after

@@ -81,6 +81,32 @@ TEST(Evaluator, Strings) {
   expect_all(std::span(strings).subspan(1));
 }
 
+const Case sums[] = {
+    {"strings", "<{{ a + 'b' + a }}>", "<xbx>", R"({"a":"x"})"},
+    {"numbers", "{{ 1 + 2 + n }}{{ 1.5 + 1 }}", "62.5", R"({"n":3})"},
+    {"lists", "{{ [1] + [2] + l }}", "[1, 2, 3]", R"({"l":[3]})"},
+    {"a string and a number", "a{{ 'x' + 1 }}", "error: "},
+    {"the third is no string", "a{{ 'x' + 'y' + none }}", "error: "},
+    {"undefined", "{{ 'x' + nope }}", "error: "},
+    {"markup in the middle escapes both sides", "{{ '<' + '>' + ('<b>'|safe) + '<' }}", "&lt;&gt;<b>&lt;"},
+    {"markup first", "{{ ('<b>'|safe) + '<' + 'x' }}", "<b>&lt;x"},
+    {"the sum of a product", "{{ 'ab' * 2 + 'c' }}{{ 'a' + 'b' * 2 }}", "ababcabb"},
+    {"more parts than are printed at once",
+     "{{ 'a' + 'b' + 'c' + 'd' + 'e' + 'f' + 'g' + 'h' + 'i' + 'j' + 'k' + 'l' + 'm' + 'n' + 'o' + 'p' + 'q' + 'r' }}",
+     "abcdefghijklmnopqr"},
+    {"into a block", "{% set x %}{{ 'a' + 'b' }}{% endset %}{{ x }}", "ab"},
+    {"escaped where the template asks", "{% autoescape true %}{{ '<' + '>' }}{% endautoescape %}", "&lt;&gt;"},
+};
+TEST(Evaluator, PrintsSums) {
+  for (const Case& c : sums) {
+    const std::string text = render(c.source, c.variables);
+    if (c.output == "error: ")
+      EXPECT_TRUE(text.starts_with("error: ")) << c.why << ": " << text;
+    else
+      EXPECT_EQ(text, c.output) << c.why << "\n" << c.source;
+  }
+}
+
 const Case numbers[] = {
     {"integers have no bound", "{{ 2**100 }} {{ 2**100 // 3**20 }} {{ -(2**70) % 1000 }}",
      "1267650600228229401496703205376 363558641556578823726 576"},
