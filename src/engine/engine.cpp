@@ -22,6 +22,8 @@ using engine::seconds_between;
 using scheduler::Outcome;
 using scheduler::Plan;
 
+constexpr int64_t usual_answer = 1024;  // tokens
+
 scheduler::Limits limits_of(const KvShape& shape, const EngineOptions& o, int64_t context, const engine::KvPlan& kv) {
   scheduler::Limits limits{.block_tokens = engine::kv_block_tokens,
                            .max_rows = o.max_rows,
@@ -182,6 +184,10 @@ void Engine::State::note_started(const Plan& plan, Clock::time_point now) {
     if (row.started != Clock::time_point()) continue;
     row.started = now;
     row.result().cached_tokens = planned.cached_tokens;
+    // Room for an answer of the usual length, so that its tokens allocate nothing; a longer one doubles it.
+    const auto room = size_t(std::min(row.request().stop.max_tokens, usual_answer));
+    row.result().token_ids.reserve(room);
+    if (row.request().sampling.logprobs) row.result().logprobs.reserve(room);
     stats_.cached_prompt_tokens += planned.cached_tokens;
   }
 }
@@ -236,7 +242,7 @@ void Engine::State::end_row(int64_t number, const std::function<void(const Event
   stats_.generated_tokens += int64_t(event.result.token_ids.size());
   rows[size_t(number)].reset();
   ++rows_done;
-  on_event(event);
+  on_event(std::move(event));
 }
 
 // A mixed step is one pass; its time is split by tokens, since mlx-lm, which never mixes, counts the phases apart.
