@@ -1,5 +1,6 @@
-// chat_bench TEMPLATE_FILE CONVERSATIONS_FILE [--benchmark_...]: parsing a chat template, and rendering it for each
-// conversation of a JSON object {"name": {"messages": [...], "tools": [...]}}. compare.py runs it beside jinja2.
+// chat_bench TEMPLATE_FILE CONVERSATIONS_FILE [--benchmark_...]: parsing a chat template, and rendering it for
+// each conversation of a JSON object {"name": {"messages": [...], "tools": [...]}}. compare.py runs it beside
+// jinja2.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -24,13 +25,11 @@ static void run(int argc, char** argv) {
     TemplateOptions options;
     options.tools = conversation.value("tools", Json());
     options.date = "2026-01-15";
-    benchmark::RegisterBenchmark(("render/" + name).c_str(),
-                                 [&, options, &messages = conversation["messages"]](benchmark::State& state) {
-                                   for (auto _ : state)
-                                     benchmark::DoNotOptimize(templates.render(messages, options));
-                                   state.SetBytesProcessed(int64_t(state.iterations()) *
-                                                           int64_t(templates.render(messages, options).size()));
-                                 });
+    benchmark::RegisterBenchmark(("render/" + name).c_str(), [&, options, &messages = conversation["messages"]](
+                                                                 benchmark::State& state) {
+      for (auto _ : state) benchmark::DoNotOptimize(templates.render(messages, options));
+      state.SetBytesProcessed(int64_t(state.iterations()) * int64_t(templates.render(messages, options).size()));
+    });
   }
   benchmark::RunSpecifiedBenchmarks();
 }
