@@ -118,7 +118,7 @@ TEST_P(Allocations, ARowCostsAFewAndItsTokensNone) {
     return allocations - before;
   };
   cost_of(10);  // the engine's own first time
-  const int64_t few = cost_of(10), many = cost_of(250);
+  const int64_t few = cost_of(10), many = cost_of(100);
   EXPECT_EQ(few, many);
   EXPECT_LE(many, 12 * 4) << "of 12 rows";
   EXPECT_EQ(finished, 36);
