@@ -283,6 +283,7 @@ struct Parameter {
 /// The common part of macros and call blocks.
 struct MacroInfo {
   std::string name;
+  bool anonymous = false;  ///< the caller of a call block: "caller" in errors, None to templates
   std::vector<Parameter> parameters;
   Body body;
 

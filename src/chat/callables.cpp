@@ -71,7 +71,7 @@ Value Macro::call(Evaluator& evaluator, const Arguments& arguments) {
 }
 
 Value Macro::attribute(Evaluator&, std::string_view name) {
-  if (name == "name") return make_string(info.name);
+  if (name == "name") return info.anonymous ? Value::none() : make_string(info.name);
   if (name == "arguments") {
     Values names;
     for (const Parameter& parameter : info.parameters) names.push_back(parameter.name_value);

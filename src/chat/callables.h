@@ -17,7 +17,9 @@ class Macro : public Opaque {
  public:
   Macro(const MacroInfo& macro, Frame* parent) : info(macro), parent_(parent) {}
   std::string type_name() const override { return "Macro"; }
-  std::string repr() const override { return "<Macro '" + info.name + "'>"; }
+  std::string repr() const override {
+    return info.anonymous ? "<Macro anonymous>" : "<Macro '" + info.name + "'>";
+  }
   Value attribute(Evaluator& evaluator, std::string_view name) override;
   bool callable() const override { return true; }
   Value call(Evaluator& evaluator, const Arguments& arguments) override;

@@ -33,6 +33,7 @@ void fill(Dict& dict, const char* name, const Arguments& arguments) {
               std::to_string(arguments.positional.size()));
   if (!arguments.positional.empty()) {
     const Value& source = arguments.positional[0];
+    if (source.is(Type::undefined)) fail_undefined(source);  // Python asks it for .keys
     if (source.is(Type::dict)) {
       for (const auto& [key, value] : source.dict().items()) dict.set(key, value);
     } else {

@@ -233,6 +233,7 @@ std::unique_ptr<Statement> Parser::parse_macro(Position where) {
 std::unique_ptr<Statement> Parser::parse_call_block(Position where) {
   auto node = std::make_unique<CallBlock>(where);
   node->caller.name = "caller";
+  node->caller.anonymous = true;
   if (is(Token::lparen)) parse_signature(node->caller.parameters);
   node->call = parse_expression();
   if (node->call->kind != ExprKind::call) fail_at(where, "expected call");
@@ -246,6 +247,7 @@ std::unique_ptr<Statement> Parser::parse_call_block(Position where) {
 std::unique_ptr<Statement> Parser::parse_generation(Position where) {
   auto node = std::make_unique<CallBlock>(where);
   node->caller.name = "caller";
+  node->caller.anonymous = true;
   node->caller.body = parse_body({"endgeneration"});
   expect_name("endgeneration");
   return node;

@@ -81,6 +81,19 @@ TEST(Evaluator, Strings) {
   expect_all(std::span(strings).subspan(1));
 }
 
+// Found by tests/differential/jinja.
+const Case differed[] = {
+    {"a namespace of something undefined", "{% set n = namespace(nope) %}", "error: 'nope' is undefined"},
+    {"a dict of something undefined", "{{ dict(nope) }}", "error: 'nope' is undefined"},
+    {"a call block's macro has no name",
+     "{% macro m() %}{{ caller.name }}{{ kwargs }}{% endmacro %}{% macro k() %}{{ kwargs }}{% endmacro %}"
+     "{% call k() %}{% endcall %}",
+     "{'caller': <Macro anonymous>}"},
+};
+TEST(Evaluator, WhatDifferedFromPython) {
+  expect_all(differed);
+}
+
 const Case sums[] = {
     {"strings", "<{{ a + 'b' + a }}>", "<xbx>", R"({"a":"x"})"},
     {"numbers", "{{ 1 + 2 + n }}{{ 1.5 + 1 }}", "62.5", R"({"n":3})"},
@@ -92,7 +105,8 @@ const Case sums[] = {
     {"markup first", "{{ ('<b>'|safe) + '<' + 'x' }}", "<b>&lt;x"},
     {"the sum of a product", "{{ 'ab' * 2 + 'c' }}{{ 'a' + 'b' * 2 }}", "ababcabb"},
     {"more parts than are printed at once",
-     "{{ 'a' + 'b' + 'c' + 'd' + 'e' + 'f' + 'g' + 'h' + 'i' + 'j' + 'k' + 'l' + 'm' + 'n' + 'o' + 'p' + 'q' + 'r' }}",
+     "{{ 'a' + 'b' + 'c' + 'd' + 'e' + 'f' + 'g' + 'h' + 'i' + 'j' + 'k' + 'l' + 'm' + 'n' + 'o' + 'p' + 'q' + "
+     "'r' }}",
      "abcdefghijklmnopqr"},
     {"into a block", "{% set x %}{{ 'a' + 'b' }}{% endset %}{{ x }}", "ab"},
     {"escaped where the template asks", "{% autoescape true %}{{ '<' + '>' }}{% endautoescape %}", "&lt;&gt;"},
