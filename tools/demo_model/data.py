@@ -94,14 +94,15 @@ def heldout_set(count, seed, tasks=None, now=datetime.date(2026, 1, 15)):
     return rows
 
 
-DEMO = ("What is 47 + 38?", "What is 12 x 12?", "347 - 189 = ?", "Calculate 23 x 17.", "How much is 84 / 7?", "What is 15 - 40?",
-        "Which is larger, 9.11 or 9.9?", "Compare 341 and 314. Which one is smaller?", "What is the largest of 17, 4, 58, 23?", "Add up 12, 30, 7.",
-        "How many r's are in strawberry?", "How many s are in mississippi?", "How many letters does butterfly have?", "How many vowels are in banana?",
-        "Spell planet backwards.", "Reverse the word 'chorus'.", "Spell umbrella.", "Sort these numbers: 42, 7, 19, 3, 88",
-        "Sort 5, 61, 12, 30 in descending order.", "Sort these words alphabetically: pear, apple, mango, cherry", "Reverse the list 4, 8, 15, 16, 23.",
-        "What day is 10 days after 2024-03-05?", "What date is 3 weeks after 2024-02-20?", "What date is 30 days before January 10, 2025?",
-        "What date is tomorrow?", "Which weekday comes 10 days after Tuesday?", "How many minutes are in 7 hours?",
-        "Convert 42 kilometers to meters.", "Who are you?")
+DEMO = ("What is 47 + 38?", "What is 12 x 12?", "Calculate 23 x 17.", "347 - 189 = ?", "What is 523 - 78?", "How much is 84 / 7?",
+        "What is 15 - 40?", "Which is larger, 9.11 or 9.9?", "Compare 341 and 314. Which one is smaller?",
+        "What is the largest of 17, 4, 58, 23?", "Add up 12, 30, 7.", "How many s are in mississippi?",
+        "How many letters does butterfly have?", "How many vowels are in banana?", "Spell planet backwards.",
+        "Reverse the word 'chorus'.", "Spell umbrella.", "Sort these numbers: 42, 7, 19, 88", "Sort 64, 8, 21, 50.",
+        "Sort these words alphabetically: pear, apple, mango, cherry", "Reverse the list 4, 8, 15, 16, 23.",
+        "What day is 10 days after 2024-03-05?", "What date is 2 weeks after 2026-02-20?",
+        "What date is 10 days before March 25, 2025?", "What date is tomorrow?", "Which weekday comes 10 days after Tuesday?",
+        "How many minutes are in 7 hours?", "Convert 42 kilometers to meters.", "Who are you?")
 
 
 def write_jsonl(path, rows):

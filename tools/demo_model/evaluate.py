@@ -197,7 +197,8 @@ def main():
         for effort in ("medium", "minimal", "high"):
             measure(f"chorus, fast, effort {effort}", lambda q: program_answers(args.program, args.model, q, args.out, "--reasoning-effort", effort))
         measure("chorus, exact", lambda q: program_answers(args.program, args.model, q, args.out, "--precision", "exact"))
-    measure("quantised, float32", by(lambda p: own.generate(p, stop, 400)))
+    else:
+        measure("quantised, float32", by(lambda p: own.generate(p, stop, 400)))
     if args.master:
         saved = torch.load(args.master, map_location="cpu")
         names = mlx_names(saved["state"], config["num_hidden_layers"])
