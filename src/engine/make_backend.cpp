@@ -2,21 +2,36 @@
 #include "engine/make_backend.h"
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cuda/cuda.h"
+#include "base/memory.h"
 #include "chorus/error.h"
 
 namespace chorus::engine {
+namespace {
+
+bool is_cuda(const LoadOptions& options) { return options.device.starts_with("cuda"); }
+
+}  // namespace
 
 std::unique_ptr<Backend> make_backend(const LoadOptions& options) {
-  if (options.device.starts_with("cuda"))
-    throw Error(Fault::usage, "this build has no CUDA backend").with("device", options.device).with("known", "auto, cpu");
-  if (options.device != "auto" && options.device != "cpu")
-    throw Error(Fault::usage, "unknown device").with("device", options.device).with("known", "auto, cpu");
+  const bool on_cuda = is_cuda(options);
+  if (!on_cuda && options.device != "auto" && options.device != "cpu")
+    throw Error(Fault::usage, "unknown device")
+        .with("device", options.device)
+        .with("known", cuda::built() ? "auto, cpu, cuda, cuda:INDEX" : "auto, cpu");
   if (options.precision != "fast" && options.precision != "exact")
     throw Error(Fault::usage, "unknown precision").with("precision", options.precision).with("known", "fast, exact");
   if (options.threads < 0 || options.threads > 4096)
     throw Error(Fault::usage, "bad number of threads").with("threads", options.threads).with("expected", "0 to 4096");
+  if (on_cuda) return cuda::make_backend(options.device, options.threads);
   return std::make_unique<cpu::CpuBackend>(
       options.precision == "fast" ? cpu::Precision::fast : cpu::Precision::exact, options.threads);
 }
+
+uint64_t free_memory(const LoadOptions& options) {
+  return is_cuda(options) ? cuda::free_memory(options.device) : available_memory();
+}
+
+bool in_host_memory(const Backend& backend) { return dynamic_cast<const cpu::CpuBackend*>(&backend) != nullptr; }
 
 }  // namespace chorus::engine

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/memory.h"
 #include "chorus/error.h"
 #include "engine/make_backend.h"
 #include "engine/model_state.h"
@@ -176,7 +175,7 @@ Model load_model(std::string_view name, const LoadOptions& options) {
   const std::filesystem::path folder = find_model(name);
   const uint64_t budget = options.memory_bytes > 0
                               ? options.memory_bytes
-                              : std::max(available_memory(), 2 * memory_margin) - memory_margin;
+                              : std::max(engine::free_memory(options), 2 * memory_margin) - memory_margin;
   auto state = std::make_shared<Model::State>(Weights::open(folder));
   state->memory_bytes = budget;
   if (state->weights.total_bytes() > budget)

@@ -1,6 +1,7 @@
 #include "engine/step_runner.h"
 
 #include "chorus/error.h"
+#include "engine/make_backend.h"
 
 namespace chorus::engine {
 namespace {
@@ -54,6 +55,7 @@ StepRunner::StepRunner(Backend& backend, const LanguageModel& model, const StepS
   step_.pools.resize(pools_.size());
   const size_t bytes = workspace_bytes(backend, model, largest);
   workspace_ = DeviceMemory(backend, DType::u8, {int64_t(bytes)});
+  if (!in_host_memory(backend)) host_logits_.resize(size_t(largest.logits * model.vocabulary()));
 }
 
 Tensor StepRunner::run(const scheduler::Plan& plan, const KvCache& kv) {
@@ -70,7 +72,12 @@ Tensor StepRunner::run(const scheduler::Plan& plan, const KvCache& kv) {
   }
   backend_.use_workspace(Arena(workspace_.tensor().raw(), workspace_.tensor().bytes()));
   Ops ops(backend_);
-  return model_.forward(ops, step_, kv);
+  const Tensor logits = model_.forward(ops, step_, kv);
+  if (host_logits_.empty()) return logits;
+  // Sampling happens on the host, so all logits come here, every step. Sampling on the device would send ids instead,
+  // and a CUDA graph of forward() would go around the call above.
+  backend_.download(host_logits_.data(), logits, logits.bytes());
+  return {DType::f32, logits.shape(), host_logits_.data()};
 }
 
 }  // namespace chorus::engine

@@ -57,6 +57,7 @@ class StepRunner {
   DeviceMemory token_ids_, positions_, row_of_token_, logit_tokens_, workspace_;
   std::vector<PoolBuffers> pools_;
   Step step_;
+  std::vector<float> host_logits_;  ///< where the backend's memory is not the host's
 };
 
 }  // namespace chorus::engine

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <string>
+#include <unordered_map>
+
+#include "backend/cuda/lay_out.h"
+#include "base/thread_pool.h"
+#include "ops/backend.h"
+
+namespace chorus::cuda {
+
+/// Throws what a CUDA call reports; `what` names the call or the kernel.
+void check(cudaError_t result, std::string_view what);
+
+/// Threads of a kernel.
+struct Grid {
+  int64_t x = 1, y = 1, z = 1;
+  int threads = 256;
+  size_t shared_bytes = 0;
+};
+
+/// One device, one stream. Activations are f32 between ops; what goes into a large product is rounded to bf16,
+/// sums are f32, keys and values bf16.
+class CudaBackend : public Backend {
+ public:
+  CudaBackend(int device, int threads);
+  ~CudaBackend() override;
+
+  std::string_view name() const override { return name_; }
+  ThreadPool& host_threads() override { return threads_; }
+
+  Tensor allocate(DType dtype, Shape shape) override;
+  void release(const Tensor& allocated) override;
+  void upload(const Tensor& to, const void* from, size_t bytes) override;
+  /// Waits for all that was launched.
+  void download(void* to, const Tensor& from, size_t bytes) override;
+
+  Linear place(std::span<const Linear> parts) override;
+  ExpertLinear place(const ExpertLinear& experts) override;
+  Matrix place_table(const Matrix& embedding) override { return place_panels({&embedding, 1}); }
+  Tensor place(const Tensor& vector) override;
+  size_t placed_bytes() const override { return placed_bytes_; }
+
+  /// block_tokens must be 16, head_dim a multiple of 16.
+  KvLayer make_kv_layer(int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t block_tokens) override;
+  size_t kv_element_bytes() const override { return 2; }
+  DType activation_dtype() const override { return DType::f32; }
+
+  double measure_mac_rate() override;
+
+  void run(const Embedding& op) override;
+  void run(const RmsNorm& op) override;
+  void run(const MatMul& op) override;
+  void run(const RopeAngles& op) override;
+  void run(const Rope& op) override;
+  void run(const KvStore& op) override;
+  void run(const PagedAttention& op) override;
+  void run(const Routing& op) override;
+  void run(const ExpertMlp& op) override;
+  void run(const Add& op) override;
+  void run(const Rows& op) override;
+
+ private:
+  /// Pinned memory in two halves: one fills while the other is on its way.
+  struct Staging {
+    std::byte* memory = nullptr;
+    cudaEvent_t sent[2] = {};
+    int next = 0;
+  };
+
+  void use_device() const { check(cudaSetDevice(device_), "cudaSetDevice"); }
+  std::byte* next_half();
+  void send_half(std::byte* to, size_t bytes);
+  void wait(std::string_view what);
+  Matrix place_panels(std::span<const Matrix> parts);
+  void stream_panels(const Matrix& part, const PanelFormat& format, std::byte* first, int64_t panels_per_matrix);
+
+#ifdef __CUDACC__
+  /// Launches and checks; with a timer, waits too. A grid without threads is nothing to do.
+  template <typename... P, typename... A>
+  void launch(const char* kernel_name, void (*kernel)(P...), const Grid& grid, A... arguments) {
+    if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+    last_kernel_ = kernel_name;
+    kernel<<<dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z)), unsigned(grid.threads), grid.shared_bytes,
+             stream_>>>(P(arguments)...);
+    check(cudaGetLastError(), kernel_name);
+    if (timer() != nullptr) wait(kernel_name);
+  }
+#endif
+  /// x [T, columns] in bf16, rows zero-filled to whole chunks; taken from the workspace, null while measuring.
+  uint16_t* round_inputs(const Tensor& x, const PanelFormat& format);
+
+  int device_;
+  ThreadPool threads_;
+  std::string name_;
+  cudaStream_t stream_ = nullptr;
+  Staging staging_;
+  const char* last_kernel_ = "none";
+  std::unordered_map<void*, size_t> memory_;
+  size_t placed_bytes_ = 0;
+};
+
+}  // namespace chorus::cuda

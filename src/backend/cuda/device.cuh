@@ -1,0 +1,87 @@
+// What several kernels share. Compiled with -fmad=false: a multiply-add is fused only where fmaf says so.
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include "backend/cuda/cuda_backend.h"
+
+namespace chorus::cuda {
+
+constexpr unsigned all_lanes = 0xffffffffu;
+
+__device__ inline float bf16_value(uint32_t bits) {
+  return __uint_as_float(bits << 16);
+}
+__device__ inline uint16_t bf16_bits(float v) {
+  return __bfloat16_as_ushort(__float2bfloat16_rn(v));
+}
+/// Two values as one register of an mma: the first in the low half.
+__device__ inline uint32_t bf16_pair(float low, float high) {
+  return uint32_t(bf16_bits(low)) | uint32_t(bf16_bits(high)) << 16;
+}
+
+__device__ inline float warp_sum(float v) {
+  for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(all_lanes, v, d);
+  return v;
+}
+__device__ inline float warp_max(float v) {
+  for (int d = 16; d > 0; d /= 2) v = fmaxf(v, __shfl_xor_sync(all_lanes, v, d));
+  return v;
+}
+
+/// E2M1 codes sit in the exponent and mantissa of a float 2^126 times too small; both products are exact.
+__device__ inline float e2m1_value(uint32_t code, float scale) {
+  return __uint_as_float((code & 8) << 28 | (code & 7) << 22) * 0x1p126f * scale;
+}
+__device__ inline float e8m0_value(uint32_t code) {
+  return code == 0 ? 0x1p-127f : __uint_as_float(code << 23);
+}
+
+/// w = scale * code + bias; bias is 0 but for affine codes.
+struct Scale {
+  float scale, bias;
+};
+template <PanelKind kind>
+__device__ inline Scale scale_of(const std::byte* panel, const PanelFormat& f, int row, int64_t group) {
+  if constexpr (kind == PanelKind::bf16 || kind == PanelKind::f32) return {1, 0};
+  const std::byte* at = panel + f.scale_at(row, group);
+  if constexpr (kind == PanelKind::mxfp4) return {e8m0_value(uint32_t(*at)), 0};
+  if (f.wide_scales) {
+    const float2 pair = *reinterpret_cast<const float2*>(at);
+    return {pair.x, pair.y};
+  }
+  const uint32_t pair = *reinterpret_cast<const uint32_t*>(at);
+  return {bf16_value(pair & 0xffff), bf16_value(pair >> 16)};
+}
+
+/// One weight by the formula of panel_format.h: for what reads few.
+template <PanelKind kind>
+__device__ inline float weight_at(const std::byte* panel, const PanelFormat& f, int row, int64_t column) {
+  const std::byte* at = panel + f.code_at(row, column);
+  if constexpr (kind == PanelKind::bf16) return bf16_value(*reinterpret_cast<const uint16_t*>(at));
+  if constexpr (kind == PanelKind::f32) return *reinterpret_cast<const float*>(at);
+  const Scale s = scale_of<kind>(panel, f, row, column / f.group_size);
+  if constexpr (kind == PanelKind::affine8) return float(uint32_t(*at)) * s.scale + s.bias;
+  const uint32_t code = uint32_t(*at) >> f.shift_at(column) & 15;
+  if constexpr (kind == PanelKind::mxfp4) return e2m1_value(code, s.scale);
+  return float(code) * s.scale + s.bias;
+}
+
+/// Calls f.operator()<kind>() for a format's kind.
+template <typename F>
+void dispatch_kind(PanelKind kind, F&& f) {
+  switch (kind) {
+    case PanelKind::mxfp4:
+      return f.template operator()<PanelKind::mxfp4>();
+    case PanelKind::affine4:
+      return f.template operator()<PanelKind::affine4>();
+    case PanelKind::affine8:
+      return f.template operator()<PanelKind::affine8>();
+    case PanelKind::bf16:
+      return f.template operator()<PanelKind::bf16>();
+    case PanelKind::f32:
+      return f.template operator()<PanelKind::f32>();
+  }
+}
+
+}  // namespace chorus::cuda

@@ -1,0 +1,91 @@
+// From the mapped files to panels (panel_format.h): the host lays panels out in pinned memory while the ones
+// before them are on their way.
+#include <algorithm>
+
+#include "backend/cuda/cuda_backend.h"
+#include "chorus/error.h"
+#include "ops/dequantize.h"
+
+namespace chorus::cuda {
+namespace {
+
+constexpr int64_t half_bytes = int64_t(16) << 20;
+
+}  // namespace
+
+void CudaBackend::stream_panels(const Matrix& part, const PanelFormat& f, std::byte* first,
+                                int64_t panels_per_matrix) {
+  const int64_t bytes = f.panel_bytes(), panels = f.panels(), per_half = half_bytes / bytes;
+  if (per_half == 0)
+    throw Error(Fault::model, "a matrix has too many inputs for this backend").with("inputs", part.columns);
+  for (int64_t matrix = 0; matrix < part.matrices; ++matrix)
+    for (int64_t begin = 0; begin < panels; begin += per_half) {
+      const int64_t n = std::min(per_half, panels - begin);
+      std::byte* half = next_half();
+      threads_.for_each(n, [&](int64_t i) { lay_out_panel(part, matrix, begin + i, f, half + i * bytes); });
+      send_half(first + (matrix * panels_per_matrix + begin) * bytes, size_t(n * bytes));
+    }
+}
+
+Matrix CudaBackend::place_panels(std::span<const Matrix> parts) {
+  use_device();
+  PanelFormat f = format_for(parts[0]);
+  if (f.quantised() && f.columns % 32 != 0)
+    throw Error(Fault::model, "a quantised matrix needs inputs in multiples of 32").with("inputs", f.columns);
+  f.rows = 0;
+  for (const Matrix& part : parts) {
+    const PanelFormat own = format_for(part);
+    if (parts.size() > 1 && part.rows % panel_rows != 0)
+      throw Error(Fault::model, "stacked matrices need outputs in multiples of 16").with("outputs", part.rows);
+    if (own.kind != f.kind || part.group_size != parts[0].group_size || part.columns != f.columns ||
+        part.bits != parts[0].bits || own.wide_scales != f.wide_scales)
+      throw Error(Fault::model, "q, k and v are quantised differently");
+    f.rows += part.rows;
+  }
+  Matrix placed = parts[0];
+  placed.layout = Layout::placed;
+  placed.rows = f.rows;
+  placed.row_first = 0;
+  placed.row_step = 1;
+  placed.scales = placed.quant_biases = Tensor();
+  const DType type = type_of(f);
+  placed.data = allocate(type, {placed.matrices * f.panels() * f.panel_bytes() / int64_t(size_of(type))});
+  placed_bytes_ += placed.data.bytes();
+  auto* at = static_cast<std::byte*>(placed.data.raw());
+  for (const Matrix& part : parts) {
+    const PanelFormat own = format_for(part);
+    stream_panels(part, own, at, f.panels());
+    at += own.panels() * own.panel_bytes();
+  }
+  return placed;
+}
+
+Linear CudaBackend::place(std::span<const Linear> parts) {
+  std::vector<Matrix> matrices;
+  std::vector<float> bias;
+  for (const Linear& part : parts) {
+    matrices.push_back(part.weight);
+    for (int64_t i = 0; !part.bias.empty() && i < part.outputs(); ++i)
+      bias.push_back(load_float(part.bias.dtype(), part.bias.raw(), i));
+  }
+  Linear placed{.weight = place_panels(matrices), .bias = {}};
+  if (bias.empty()) return placed;
+  placed.bias = allocate(DType::f32, {int64_t(bias.size())});
+  upload(placed.bias, bias.data(), placed.bias.bytes());
+  return placed;
+}
+
+ExpertLinear CudaBackend::place(const ExpertLinear& experts) {
+  return {.weight = place_panels({&experts.weight, 1}),
+          .bias = experts.bias.empty() ? Tensor() : place(experts.bias)};
+}
+
+Tensor CudaBackend::place(const Tensor& vector) {
+  std::vector<float> values(size_t(vector.elements()));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = load_float(vector.dtype(), vector.raw(), int64_t(i));
+  const Tensor placed = allocate(DType::f32, vector.shape());
+  upload(placed, values.data(), placed.bytes());
+  return placed;
+}
+
+}  // namespace chorus::cuda

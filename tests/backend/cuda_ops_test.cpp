@@ -1,0 +1,289 @@
+// Every op of the CUDA backend against reference/, and the row rule bit for bit. Without a device they are
+// skipped.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <map>
+
+#include "backend/cuda/cuda.h"
+#include "ops/random_ops.h"
+#include "ops/reference/reference.h"
+
+namespace chorus::test {
+namespace {
+
+class Cuda : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (cuda::device_count() == 0)
+      GTEST_SKIP() << "SKIPPED: no CUDA device here, or no CUDA backend in this build";
+    backend_ = cuda::make_backend("cuda", 2);
+  }
+
+  /// A copy on the device.
+  Tensor up(const Tensor& host) {
+    if (host.empty()) return host;
+    const Tensor t = backend_->allocate(host.dtype(), host.shape());
+    backend_->upload(t, host.raw(), host.bytes());
+    return t;
+  }
+  /// Memory for a result, full of NaNs.
+  Tensor out(Shape shape, DType dtype = DType::f32) {
+    const Tensor t = backend_->allocate(dtype, shape);
+    const std::vector<std::byte> nans(t.bytes(), std::byte(0xff));
+    backend_->upload(t, nans.data(), nans.size());
+    return t;
+  }
+  template <typename T>
+  std::vector<T> down(const Tensor& t) {
+    std::vector<T> values(static_cast<size_t>(t.elements()));
+    backend_->download(values.data(), t, t.bytes());
+    return values;
+  }
+  /// Measures, then runs in exactly the workspace that this asked for.
+  template <typename Op>
+  void run(const Op& op) {
+    check(op);
+    backend_->use_workspace(Arena());
+    backend_->run(op);
+    const auto bytes = int64_t(std::max<size_t>(backend_->workspace().peak(), 1));
+    const Tensor memory = out({bytes}, DType::u8);
+    backend_->use_workspace(Arena(memory.raw(), size_t(bytes)));
+    backend_->run(op);
+    backend_->download(nullptr, memory, 0);
+    backend_->release(memory);
+  }
+  Linear place(const Linear& linear) { return backend_->place(std::span(&linear, 1)); }
+
+  Memory memory_;
+  Random random_{3};
+  std::unique_ptr<Backend> backend_;
+};
+
+double relative_error(const std::vector<float>& actual, const reference::Values& expected) {
+  EXPECT_EQ(actual.size(), expected.size());
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < std::min(actual.size(), expected.size()); ++i) {
+    difference += (actual[i] - expected[i]) * (actual[i] - expected[i]);
+    norm += expected[i] * expected[i];
+  }
+  return std::sqrt(difference / (norm + 1e-300));
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+/// The same bits, row by row, for the first rows of a step and the whole of it.
+std::vector<float> first_rows(const std::vector<float>& all, int64_t rows, int64_t columns) {
+  return {all.begin(), all.begin() + rows * columns};
+}
+
+TEST_F(Cuda, MatMulOfEveryCoding) {
+  for (const Coded& coded : all_codings()) {
+    SCOPED_TRACE(coded.name());
+    const Linear linear = random_linear(memory_, random_, coded, 37, 384, true), placed = place(linear);
+    const Tensor x = random_.normals(memory_, {9, 384}), y = out({9, 37});
+    const auto expected = reference::mat_mul({.x = x, .linear = linear, .out = {}});
+    run(MatMul{.x = up(x), .linear = placed, .out = y});
+    EXPECT_LE(relative_error(down<float>(y), expected), 4e-3);
+    run(MatMul{.x = up(x), .linear = placed, .out = y, .exact_inputs = true});
+    EXPECT_LE(relative_error(down<float>(y), expected), 1e-6);
+  }
+}
+
+TEST_F(Cuda, MatMulOfATokenIsTheSameInAnyStep) {
+  for (const Coded& coded : {mxfp4, affine8, affine4, dense_bf16, dense_f32}) {
+    SCOPED_TRACE(coded.name());
+    const Linear linear = random_linear(memory_, random_, coded, 64, 2880, true), placed = place(linear);
+    const Tensor x = random_.normals(memory_, {257, 2880}), on_device = up(x), y = out({257, 64});
+    run(MatMul{.x = on_device, .linear = placed, .out = y});
+    const auto all = down<float>(y);
+    EXPECT_LE(relative_error(all, reference::mat_mul({.x = x, .linear = linear, .out = {}})), 4e-3);
+    for (const int64_t tokens : {1, 7, 8, 9, 16, 17, 29, 32, 33, 64, 65, 101}) {
+      const Tensor part = out({tokens, 64});
+      run(MatMul{.x = on_device.rows(0, tokens), .linear = placed, .out = part});
+      EXPECT_TRUE(same_bits(down<float>(part), first_rows(all, tokens, 64))) << tokens << " tokens";
+    }
+  }
+}
+
+TEST_F(Cuda, TokenOps) {
+  const Linear table = random_linear(memory_, random_, affine8, 100, 192, false);
+  const Matrix placed = backend_->place_table(table.weight);
+  const Tensor ids = memory_.copy(std::vector<int32_t>{0, 99, 17, 17}, {4}), e = out({4, 192});
+  run(Embedding{.table = placed, .token_ids = up(ids), .out = e});
+  EXPECT_LE(
+      relative_error(down<float>(e), reference::embedding({.table = table.weight, .token_ids = ids, .out = {}})),
+      1e-6);
+
+  const Tensor x = random_.normals(memory_, {5, 2880}), w = random_.normals(memory_, {2880}), y = out({5, 2880});
+  run(RmsNorm{.x = up(x), .weight = up(w), .eps = 1e-5f, .out = y});
+  EXPECT_LE(relative_error(down<float>(y), reference::rms_norm({.x = x, .weight = w, .eps = 1e-5f, .out = {}})),
+            1e-5);
+  run(Add{.a = up(x), .b = up(x), .out = y});
+  EXPECT_LE(relative_error(down<float>(y), reference::add({.a = x, .b = x, .out = {}})), 1e-7);
+  const Tensor index = memory_.copy(std::vector<int32_t>{4, 0}, {2}), r = out({2, 2880});
+  run(Rows{.x = up(x), .index = up(index), .out = r});
+  EXPECT_EQ(relative_error(down<float>(r), reference::rows({.x = x, .index = index, .out = {}})), 0);
+
+  const Tensor positions = memory_.copy(std::vector<int32_t>{0, 5, 131071}, {3});
+  const Tensor frequencies = memory_.copy(std::vector<float>{1, 0.3f, 1e-3f, 7e-6f}, {4});
+  const RopeAngles host{.positions = positions, .frequencies = frequencies, .scale = 1.25f, .out = {}};
+  const auto expected = reference::rope_angles(host);
+  const Tensor a = out({3, 2, 4});
+  run(RopeAngles{.positions = up(positions), .frequencies = up(frequencies), .scale = 1.25f, .out = a});
+  const auto angles = down<float>(a);
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(angles[i], expected[i], 1.25e-6);
+  const Tensor q = random_.normals(memory_, {3, 5, 8}), rotated = out({3, 5, 8});
+  run(Rope{.x = up(q), .angles = a, .x_stride = 40, .out = rotated});
+  const Rope on_host{.x = q,
+                     .angles = memory_.copy(angles, {3, 2, 4}),
+                     .x_stride = 40,
+                     .out = memory_.make(DType::f32, {3, 5, 8})};
+  EXPECT_LE(relative_error(down<float>(rotated), reference::rope(on_host)), 1e-6);
+}
+
+TEST_F(Cuda, Routing) {
+  Tensor logits = random_.normals(memory_, {6, 33});
+  for (int e = 0; e < 33; ++e) logits.data<float>()[e] = e % 3 == 0 ? 1.f : 0.f;  // ties
+  const Tensor experts = out({6, 4}, DType::i32), weights = out({6, 4});
+  run(Routing{.logits = up(logits), .experts = experts, .weights = weights});
+  const reference::Routed expected = reference::routing({.logits = logits,
+                                                         .experts = memory_.make(DType::i32, {6, 4}),
+                                                         .weights = memory_.make(DType::f32, {6, 4})});
+  EXPECT_EQ(down<int32_t>(experts), expected.experts);
+  EXPECT_LE(relative_error(down<float>(weights), expected.weights), 1e-6);
+}
+
+struct ExpertsCase {
+  const char* why;
+  Coded coded;
+  int64_t tokens, hidden, inner, experts, choices;
+};
+const ExpertsCase experts_cases[] = {
+    {"one token", mxfp4, 1, 64, 32, 4, 2},
+    {"columns that fill half a chunk", mxfp4, 9, 96, 160, 5, 3},
+    {"many to an expert", mxfp4, 200, 64, 64, 4, 2},
+    {"affine", affine4, 33, 128, 64, 8, 4},
+    {"affine of 8 bits", affine8, 33, 128, 64, 8, 4},
+    {"not quantised", dense_bf16, 20, 64, 48, 8, 4},
+    {"gpt-oss's widths", mxfp4, 29, 2880, 2880, 4, 2},
+};
+
+TEST_F(Cuda, ExpertMlpAndItsRowRule) {
+  for (const ExpertsCase& c : experts_cases) {
+    SCOPED_TRACE(c.why);
+    const auto make = [&](int64_t rows, int64_t columns) {
+      return random_experts(memory_, random_, c.coded, c.experts, rows, columns, true);
+    };
+    ExpertMlp op{.x = random_.normals(memory_, {c.tokens, c.hidden}),
+                 .experts = {},
+                 .weights = {},
+                 .gate = make(c.inner, c.hidden),
+                 .up = make(c.inner, c.hidden),
+                 .down = make(c.hidden, c.inner),
+                 .activation = {},
+                 .out = memory_.make(DType::f32, {c.tokens, c.hidden})};
+    std::vector<int32_t> experts;
+    std::vector<float> weights;
+    for (int64_t t = 0; t < c.tokens; ++t) {
+      const int64_t first = random_.below(c.experts);
+      for (int64_t j = 0; j < c.choices; ++j) {
+        experts.push_back(int32_t((first + j) % c.experts));
+        weights.push_back(random_.uniform(0, 1));
+      }
+    }
+    op.experts = memory_.copy(experts, {c.tokens, c.choices});
+    op.weights = memory_.copy(weights, {c.tokens, c.choices});
+    ExpertMlp on_device = op;
+    on_device.x = up(op.x), on_device.experts = up(op.experts), on_device.weights = up(op.weights);
+    on_device.gate = backend_->place(op.gate), on_device.up = backend_->place(op.up);
+    on_device.down = backend_->place(op.down), on_device.out = out(op.out.shape());
+    run(on_device);
+    const auto all = down<float>(on_device.out);
+    EXPECT_LE(relative_error(all, reference::expert_mlp(op)), 1e-2);
+    ExpertMlp first = on_device;
+    first.x = on_device.x.rows(0, 1), first.experts = on_device.experts.rows(0, 1);
+    first.weights = on_device.weights.rows(0, 1), first.out = out({1, c.hidden});
+    run(first);
+    EXPECT_TRUE(same_bits(down<float>(first.out), first_rows(all, 1, c.hidden)));
+  }
+}
+
+struct AttentionCase {
+  const char* why;
+  int64_t heads, kv_heads, dim, window;
+  bool sinks;
+  std::vector<int64_t> lengths;  ///< of the rows: every position is a query, as in a prefill
+};
+const AttentionCase attention_cases[] = {
+    {"one key", 1, 1, 16, 0, false, {1}},
+    {"rows of several splits", 8, 1, 64, 0, true, {600, 3}},
+    {"gpt-oss, sliding", 64, 8, 64, 128, true, {300, 17}},
+    {"a window of one key", 2, 1, 16, 1, true, {20}},
+    {"no groups, wide heads", 3, 3, 128, 0, false, {40}},
+    {"widest head", 2, 1, 512, 0, false, {20}},
+    {"more heads than a block takes", 20, 2, 80, 0, true, {70}},
+    {"so many tokens that a block does all splits", 2, 1, 16, 0, true, {1100, 700}},
+};
+
+TEST_F(Cuda, AttentionAndItsRowRule) {
+  for (const AttentionCase& c : attention_cases) {
+    SCOPED_TRACE(c.why);
+    int64_t tokens = 0, stride = 0;
+    for (const int64_t length : c.lengths) tokens += length, stride = std::max(stride, (length + 15) / 16);
+    const auto rows = int64_t(c.lengths.size()), blocks = rows * stride;
+    std::vector<int32_t> positions, row_of_token, slots, tables;
+    for (int64_t b = 0; b < blocks; ++b) tables.push_back(int32_t(blocks - 1 - b));
+    for (int32_t r = 0; r < rows; ++r)
+      for (int32_t p = 0; p < c.lengths[size_t(r)]; ++p) {
+        positions.push_back(p), row_of_token.push_back(r);
+        slots.push_back(tables[size_t(r * stride + p / 16)] * 16 + p % 16);
+      }
+    const auto rounded = [&](Shape shape) {
+      const Tensor t = random_.normals(memory_, shape);
+      for (float& v : t.values<float>()) v = to_float(from_float<bf16>(v));
+      return t;
+    };
+    const Tensor k = rounded({tokens, c.kv_heads, c.dim}), v = rounded({tokens, c.kv_heads, c.dim});
+    const int64_t v_stride = c.kv_heads * c.dim;
+    const KvLayer kv = backend_->make_kv_layer(blocks, c.kv_heads, c.dim, 16);
+    PagedAttention op{.q = random_.normals(memory_, {tokens, c.heads, c.dim}),
+                      .kv = kv,
+                      .positions = memory_.copy(positions, {tokens}),
+                      .row_of_token = memory_.copy(row_of_token, {tokens}),
+                      .block_tables = memory_.copy(tables, {rows, stride}),
+                      .first_block = memory_.copy(std::vector<int32_t>(size_t(rows), 0), {rows}),
+                      .scale = 1 / std::sqrt(float(c.dim)),
+                      .window = c.window,
+                      .sinks = c.sinks ? random_.normals(memory_, {c.heads}) : Tensor(),
+                      .out = memory_.make(DType::f32, {tokens, c.heads, c.dim})};
+    reference::KvValues stored;
+    stored.keys.resize(size_t(blocks * 16 * v_stride)), stored.values.resize(stored.keys.size());
+    const KvStore store{.k = k, .v = v, .v_stride = v_stride, .slots = memory_.copy(slots, {tokens}), .kv = kv};
+    reference::kv_store(store, stored);
+    run(KvStore{.k = up(k), .v = up(v), .v_stride = v_stride, .slots = up(store.slots), .kv = kv});
+    PagedAttention on_device = op;
+    on_device.q = up(op.q), on_device.positions = up(op.positions), on_device.row_of_token = up(op.row_of_token);
+    on_device.block_tables = up(op.block_tables), on_device.first_block = up(op.first_block);
+    on_device.sinks = up(op.sinks), on_device.out = out(op.out.shape());
+    run(on_device);
+    const auto all = down<float>(on_device.out);
+    EXPECT_LE(relative_error(all, reference::paged_attention(op, stored)), 2e-6);
+    for (const int64_t t : {int64_t(0), c.lengths[0] - 1, tokens - 1}) {  // alone, as in a decode step
+      PagedAttention one = on_device;
+      one.q = on_device.q.rows(t, t + 1), one.positions = on_device.positions.rows(t, t + 1);
+      one.row_of_token = on_device.row_of_token.rows(t, t + 1), one.out = out({1, c.heads, c.dim});
+      run(one);
+      const int64_t n = c.heads * c.dim;
+      EXPECT_TRUE(same_bits(down<float>(one.out), {all.begin() + t * n, all.begin() + (t + 1) * n}))
+          << "token " << t;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace chorus::test
