@@ -21,6 +21,8 @@ void* counted(std::size_t bytes, std::size_t alignment) {
 }
 }  // namespace
 
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // g++ inlines the pairs below and sees malloc and free
+
 void* operator new(std::size_t bytes) {
   return counted(bytes, 0);
 }

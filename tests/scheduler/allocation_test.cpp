@@ -11,6 +11,8 @@ namespace {
 std::atomic<int64_t> allocations{0};
 }
 
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // g++ inlines the pair below and sees malloc and free
+
 void* operator new(std::size_t bytes) {
   ++allocations;
   if (void* memory = std::malloc(bytes)) return memory;
