@@ -1,8 +1,10 @@
 // tokenizer_bench MODEL_FOLDER [TEXT_FILE] [--benchmark_...]: loading, encoding, decoding, worst cases, batches.
 // Without a file the text is a mix of languages and code made here.
+// tokenizer_bench MODEL_FOLDER TEXT_FILE --ids FILE: writes the ids of the text's documents there, as int32.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
+#include <fstream>
 
 #include "base/file.h"
 #include "chorus/error.h"
@@ -40,6 +42,17 @@ std::string mixed_text(size_t bytes) {
   return text;
 }
 
+// The text in pieces that end with the first line after 4,000 bytes: the peers get the same.
+std::vector<std::string> documents(const std::string& text) {
+  std::vector<std::string> pieces;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at + 4000), text.size() - 1) + 1;
+    pieces.push_back(text.substr(at, end - at));
+    at = end;
+  }
+  return pieces;
+}
+
 std::string repeated(const char* unit, size_t bytes) {
   std::string text;
   while (text.size() < bytes) text += unit;
@@ -57,10 +70,20 @@ void encode(benchmark::State& state, const std::shared_ptr<const Tokenizer>& tok
   count(state, text.size(), tokens);
 }
 
+void encode_documents(benchmark::State& state, const std::shared_ptr<const Tokenizer>& tokenizer,
+                      const std::string& text) {
+  const std::vector<std::string> texts = documents(text);
+  size_t tokens = 0;
+  for (auto _ : state) {
+    tokens = 0;
+    for (const std::string& document : texts) tokens += tokenizer->encode(document).size();
+  }
+  count(state, text.size(), tokens);
+}
+
 void encode_batch(benchmark::State& state, const std::shared_ptr<const Tokenizer>& tokenizer,
                   const std::string& text) {
-  std::vector<std::string> texts;
-  for (size_t at = 0; at < text.size(); at += 4000) texts.push_back(text.substr(at, 4000));
+  const std::vector<std::string> texts = documents(text);
   ThreadPool threads;
   size_t tokens = 0;
   for (auto _ : state) {
@@ -86,12 +109,25 @@ void stream(benchmark::State& state, const std::shared_ptr<const Tokenizer>& tok
   count(state, text.size(), ids.size());
 }
 
+void write_ids(const Tokenizer& tokenizer, const std::string& text, const char* file) {
+  std::ofstream out(file, std::ios::binary);
+  for (const std::string& document : documents(text)) {
+    const TokenIds ids = tokenizer.encode(document);
+    out.write(reinterpret_cast<const char*>(ids.data()), std::streamsize(ids.size() * sizeof ids[0]));
+  }
+  if (!out.flush()) throw Error(Fault::input, "the ids cannot be written").with("file", file);
+}
+
 void run(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (argc < 2) throw Error(Fault::usage, "tokenizer_bench needs a model folder");
   const std::string folder = argv[1];
   const std::string text = argc > 2 ? read_file(argv[2]) : mixed_text(4 << 20);
   const auto tokenizer = Tokenizer::load(folder);
+  if (argc == 5 && std::string_view(argv[3]) == "--ids") {
+    write_ids(*tokenizer, text, argv[4]);
+    return;
+  }
   const auto add = [](const std::string& name, auto body) {
     return benchmark::RegisterBenchmark(name.c_str(), body)->Unit(benchmark::kMillisecond)->UseRealTime();
   };
@@ -99,6 +135,7 @@ void run(int argc, char** argv) {
     for (auto _ : state) benchmark::DoNotOptimize(Tokenizer::load(folder));
   });
   add("encode", [&](benchmark::State& state) { encode(state, tokenizer, text); });
+  add("encode_documents", [&](benchmark::State& state) { encode_documents(state, tokenizer, text); });
   add("encode_batch", [&](benchmark::State& state) { encode_batch(state, tokenizer, text); });
   add("decode", [&](benchmark::State& state) { decode(state, tokenizer, text); });
   add("stream", [&](benchmark::State& state) { stream(state, tokenizer, text); });
