@@ -3,9 +3,11 @@
 #include <span>
 #include <string_view>
 
+#include "base/function_ref.h"
 #include "base/thread_pool.h"
 #include "ops/add.h"
 #include "ops/attention.h"
+#include "ops/draw.h"
 #include "ops/embedding.h"
 #include "ops/expert_mlp.h"
 #include "ops/mat_mul.h"
@@ -32,6 +34,16 @@ class Backend {
   virtual void release(const Tensor& allocated) = 0;
   virtual void upload(const Tensor& to, const void* from, size_t bytes) = 0;
   virtual void download(void* to, const Tensor& from, size_t bytes) = 0;
+  /// Memory of the host that ops write to; the host reads it after synchronize(). Given back by release().
+  virtual Tensor allocate_on_host(DType dtype, Shape shape) { return allocate(dtype, shape); }
+  /// Waits for all that was run; throws what went wrong in it.
+  virtual void synchronize() {}
+  /// Runs `body` and returns its result. Calls with equal keys must run the same ops on the same memory, whatever is in
+  /// it, and neither upload nor download: a backend may record what a body does, and repeat that.
+  virtual Tensor replay(std::span<const int64_t> key, FunctionRef<Tensor()> body) {
+    static_cast<void>(key);
+    return body();
+  }
 
   /// Copies weights into the form that the backend's kernels read. Parts of one Linear are stacked along the outputs
   /// (q, k and v become one matrix), in order; either all of them or none have a bias.
@@ -55,6 +67,12 @@ class Backend {
   void use_timer(OpTimer* timer) { timer_ = timer; }
   /// Multiply-adds per second of the arithmetic that large matrices use, when nothing else limits it: the roof.
   virtual double measure_mac_rate() = 0;
+  /// Bytes per second that this backend's memory gives at most when it is read; 0: it is the host's.
+  virtual double measure_read_bandwidth() { return 0; }
+  /// Bytes that are taken at present where the weights lie, by anything; 0: it is the host's.
+  virtual size_t used_bytes() { return 0; }
+  /// How long `work`, which runs ops, takes; waits for it.
+  virtual double seconds_of(FunctionRef<void()> work);
 
   // One line per op: a backend that lacks one does not compile.
   virtual void run(const Embedding& op) = 0;
@@ -68,6 +86,9 @@ class Backend {
   virtual void run(const ExpertMlp& op) = 0;
   virtual void run(const Add& op) = 0;
   virtual void run(const Rows& op) = 0;
+  /// The one op that a backend may lack: where draws() is false, the host draws from the logits.
+  virtual bool draws() const { return false; }
+  virtual void run(const Draw& op);
 
  protected:
   Arena workspace_;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -18,17 +17,15 @@ struct OpGroup {
   double macs = 0;   ///< multiply-adds
 };
 
-/// Times ops, to see where a step goes. Waits for the backend after every op: an asynchronous one runs slower.
+/// Times ops, to see where a step goes. Waits for the backend after every op, so that steps take longer than without.
 class OpTimer {
  public:
   template <typename Op>
   void run(Backend& backend, const Op& op) {
-    const auto begin = std::chrono::steady_clock::now();
-    backend.run(op);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    const double seconds = backend.seconds_of([&] { backend.run(op); });
     OpGroup& group = group_of(op);
     ++group.calls;
-    group.seconds += seconds.count();
+    group.seconds += seconds;
     add_cost(backend, op, group);
   }
 
@@ -52,10 +49,12 @@ class OpTimer {
   OpGroup& group_of(const Routing&) { return group({"routing", 0, 0}); }
   OpGroup& group_of(const Add&) { return group({"add", 0, 0}); }
   OpGroup& group_of(const Rows&) { return group({"rows", 0, 0}); }
+  OpGroup& group_of(const Draw&) { return group({"draw", 0, 0}); }
 
   static void add_cost(Backend& backend, const MatMul& op, OpGroup& group);
   static void add_cost(Backend& backend, const ExpertMlp& op, OpGroup& group);
   static void add_cost(Backend& backend, const PagedAttention& op, OpGroup& group);
+  static void add_cost(Backend&, const Draw& op, OpGroup& group) { group.bytes += double(op.logits.bytes()); }
   template <typename Op>
   static void add_cost(Backend&, const Op&, OpGroup&) {}  // their tensors are small beside the weights
 

@@ -30,6 +30,7 @@ class Ops {
   Tensor expert_mlp(ExpertMlp op);                                                    // like x; op.out is made here
   void add_to(const Tensor& x, const Tensor& y);                                      // x += y
   Tensor rows(const Tensor& x, const Tensor& index);                                  // [L, H]
+  void draw(const Draw& op) { run(op); }
 
  private:
   Tensor make(Shape shape) { return backend_.workspace().tensor(backend_.activation_dtype(), shape); }
