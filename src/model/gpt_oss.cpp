@@ -68,7 +68,8 @@ Tensor attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& st
                                             .scale = 1 / std::sqrt(float(c.head_dim)),
                                             .window = w.window,
                                             .sinks = w.sinks,
-                                            .out = {}});                      // [T, N, D]
+                                            .out = {},
+                                            .longest = step.longest});         // [T, N, D]
   return ops.linear(mixed.view({step.tokens(), c.heads * c.head_dim}), w.o);  // [T, H]
 }
 

@@ -18,6 +18,7 @@ struct Step {
   };
   std::vector<Pool> pools;  ///< one per layer kind
   Tensor logit_tokens;      ///< [L] i32: whose logits are wanted
+  int64_t longest = 0;      ///< no row has more positions; 0: as many as its tables hold
 
   int64_t tokens() const { return token_ids.size(0); }
 };

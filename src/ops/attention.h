@@ -34,10 +34,11 @@ struct PagedAttention {
   Tensor row_of_token;  ///< [T] i32
   Tensor block_tables;  ///< [R, stride] i32
   Tensor first_block;   ///< [R] i32: number, from position 0, of the first block in the row's table
-  float scale;
+  float scale;          ///< > 0
   int64_t window;       ///< keys that a query sees; 0 = all
   Tensor sinks;         ///< [N] f32 or empty
   Tensor out;           ///< [T, N, D]
+  int64_t longest = 0;  ///< no row has more positions; 0: as many as its table holds. For spreading the work alone
 };
 void check(const PagedAttention& op);
 

@@ -104,6 +104,7 @@ void check(const PagedAttention& op) {
   require_tensor(op.row_of_token, {op.q.size(0)}, DType::i32, "PagedAttention", "row_of_token");
   require_rank(op.block_tables, 2, DType::i32, "PagedAttention", "block_tables", "[R, stride] i32");
   require_tensor(op.first_block, {op.block_tables.size(0)}, DType::i32, "PagedAttention", "first_block");
+  require(op.scale > 0, "PagedAttention", "scale", "> 0");
   require(op.window >= 0, "PagedAttention", "window", ">= 0");
   if (!op.sinks.empty()) require_tensor(op.sinks, {op.q.size(1)}, DType::f32, "PagedAttention", "sinks");
   require_shape(op.out, op.q.shape(), "PagedAttention", "out");
