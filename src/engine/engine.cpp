@@ -10,7 +10,6 @@
 #include "engine/model_state.h"
 #include "engine/row.h"
 #include "engine/step_times.h"
-#include "sampler/sampler.h"
 #include "scheduler/scheduler.h"
 
 namespace chorus {
@@ -79,7 +78,6 @@ struct Engine::State {
   OwnedKvCache cache;
   engine::StepRunner runner;
   scheduler::Scheduler scheduler;
-  std::vector<sampler::Scratch> scratch;  // per thread
 
   mutable std::mutex mutex;  // rows and scheduler
   std::vector<std::unique_ptr<Row>> rows;  // by number; null when ended
@@ -88,20 +86,16 @@ struct Engine::State {
   std::vector<int64_t> to_cancel;
 
  private:
-  struct Drawn {
-    int32_t token_id;
-    float logprob;
-    std::optional<std::string> error;
-  };
-
   void cancel_rows(const std::function<void(const Event&)>& on_event);
   void note_started(const Plan& plan, Clock::time_point now);
-  void draw(const Plan& plan, const Tensor& logits);
-  Outcome settle(const scheduler::Sample& sample, const Drawn& drawn, const std::function<void(const Event&)>& on_event);
+  void compute(const Plan& plan);
+  Outcome settle(const scheduler::Sample& sample, const engine::DrawnToken& drawn,
+                 const std::function<void(const Event&)>& on_event);
   void end_row(int64_t number, const std::function<void(const Event&)>& on_event);
   void count_step(const Plan& plan, double seconds);
 
-  std::vector<Drawn> drawn_;
+  std::vector<sampler::DrawRequest> requests_;
+  std::vector<engine::DrawnToken> drawn_;
   std::vector<Outcome> outcomes_;
   BatchStats stats_;
   engine::StepTimes token_times_;
@@ -116,7 +110,7 @@ Engine::State::State(const Model& m, const Tokenizer* t, const EngineOptions& o)
       cache(*m.state().backend, m.state().network->kv_shape(), kv.blocks, engine::kv_block_tokens),
       runner(*m.state().backend, *m.state().network, largest_step(options)),
       scheduler(limits_of(m.state().network->kv_shape(), options, options.context, kv)) {
-  for (int i = 0; i < m.state().backend->host_threads().size(); ++i) scratch.emplace_back(m.vocabulary());
+  requests_.reserve(size_t(options.max_rows));
   drawn_.reserve(size_t(options.max_rows));
   outcomes_.reserve(size_t(options.max_rows));
 }
@@ -149,10 +143,7 @@ bool Engine::State::step(const std::function<void(const Event&)>& on_event) {
   const Plan& plan = scheduler.next();
   if (plan.empty()) return false;
   note_started(plan, begin);
-  {
-    const std::lock_guard turn(model.state().turn);
-    draw(plan, runner.run(plan, cache.get()));
-  }
+  compute(plan);
   outcomes_.clear();
   for (size_t i = 0; i < plan.samples.size(); ++i) outcomes_.push_back(settle(plan.samples[i], drawn_[i], on_event));
   count_step(plan, seconds_between(begin, Clock::now()));
@@ -192,25 +183,19 @@ void Engine::State::note_started(const Plan& plan, Clock::time_point now) {
   }
 }
 
-// Rows are drawn side by side; each depends on its own logits and parameters only.
-void Engine::State::draw(const Plan& plan, const Tensor& logits) {
+void Engine::State::compute(const Plan& plan) {
+  requests_.clear();
+  for (const scheduler::Sample& s : plan.samples) {
+    const Request& request = rows[size_t(s.id)]->request();
+    requests_.push_back(
+        {.params = &request.sampling, .tokens = s.tokens, .row_key = request.row_key, .logits = s.logit});
+  }
   drawn_.assign(plan.samples.size(), {});
-  ThreadPool& threads = model.state().backend->host_threads();
-  threads.for_each_on_thread(int64_t(plan.samples.size()), [&](int64_t i, int thread) {
-    const scheduler::Sample& s = plan.samples[size_t(i)];
-    const Row& row = *rows[size_t(s.id)];
-    try {
-      const sampler::Sampled sampled =
-          sampler::sample(logits.row<float>(s.logit), row.request().sampling, s.tokens, row.request().row_key,
-                          int64_t(s.tokens.size()), scratch[size_t(thread)]);
-      drawn_[size_t(i)] = {sampled.token_id, sampled.logprob, std::nullopt};
-    } catch (const Error& e) {
-      drawn_[size_t(i)] = {0, 0, e.one_line()};
-    }
-  });
+  const std::lock_guard turn(model.state().turn);
+  runner.draw(plan, cache.get(), requests_, drawn_);
 }
 
-Outcome Engine::State::settle(const scheduler::Sample& sample, const Drawn& drawn,
+Outcome Engine::State::settle(const scheduler::Sample& sample, const engine::DrawnToken& drawn,
                               const std::function<void(const Event&)>& on_event) {
   Row& row = *rows[size_t(sample.id)];
   if (drawn.error) {

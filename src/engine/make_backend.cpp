@@ -32,6 +32,4 @@ uint64_t free_memory(const LoadOptions& options) {
   return is_cuda(options) ? cuda::free_memory(options.device) : available_memory();
 }
 
-bool in_host_memory(const Backend& backend) { return dynamic_cast<const cpu::CpuBackend*>(&backend) != nullptr; }
-
 }  // namespace chorus::engine

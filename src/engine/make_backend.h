@@ -13,7 +13,4 @@ std::unique_ptr<Backend> make_backend(const LoadOptions& options);
 /// Bytes that are free where that device computes, less what its driver wants for itself.
 uint64_t free_memory(const LoadOptions& options);
 
-/// Whether the host reads a backend's tensors where they lie.
-bool in_host_memory(const Backend& backend);
-
 }  // namespace chorus::engine

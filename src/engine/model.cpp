@@ -77,7 +77,7 @@ Tensor PromptCache::State::feed(std::span<const int32_t> ids) {
   plan.row_of_token.assign(ids.size(), 0);
   plan.query_begin[1] = n;
   for (scheduler::PoolPlan& pool : plan.pools) pool.slots = plan.positions;
-  const Tensor logits = runner.run(plan, kv.get());
+  const Tensor logits = runner.logits(plan, kv.get());
   positions += n;
   return logits;
 }

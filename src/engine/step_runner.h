@@ -1,6 +1,12 @@
 #pragma once
 
+#include <optional>
+#include <string>
+
+#include "engine/step_buffer.h"
 #include "model/model.h"
+#include "sampler/draw_plan.h"
+#include "sampler/sampler.h"
 #include "scheduler/plan.h"
 
 namespace chorus::engine {
@@ -13,51 +19,53 @@ struct StepSize {
   int64_t table_blocks = 0;  ///< blocks in the table of one row
 };
 
-/// Memory of a backend that is given back at the end.
-class DeviceMemory {
- public:
-  DeviceMemory() = default;
-  DeviceMemory(Backend& backend, DType dtype, Shape shape)
-      : backend_(&backend), tensor_(backend.allocate(dtype, shape)) {}
-  DeviceMemory(DeviceMemory&& other) noexcept { *this = std::move(other); }
-  DeviceMemory& operator=(DeviceMemory&& other) noexcept {
-    std::swap(backend_, other.backend_);
-    std::swap(tensor_, other.tensor_);
-    return *this;
-  }
-  ~DeviceMemory() {
-    if (backend_ != nullptr) backend_->release(tensor_);
-  }
-  const Tensor& tensor() const { return tensor_; }
-
- private:
-  Backend* backend_ = nullptr;
-  Tensor tensor_;
+/// A row's next token, or why there is none.
+struct DrawnToken {
+  int32_t token_id = 0;
+  float logprob = 0;
+  std::optional<std::string> error = {};
 };
 
-/// Computes the scheduler's plans: uploads the integers, runs the model, brings the logits back. All memory is taken
-/// by the constructor.
+/// Computes the scheduler's plans: sends the integers, runs the model, draws tokens where the logits are. All
+/// memory is taken by the constructor. Steps of a shape that comes again and again are repeated from a record
+/// (Backend::replay).
 class StepRunner {
  public:
   StepRunner(Backend& backend, const LanguageModel& model, const StepSize& largest);
 
-  /// Logits [L, V] f32 in host memory, valid until the next run. They may be changed in place.
-  Tensor run(const scheduler::Plan& plan, const KvCache& kv);
+  /// Logits [L, V] f32 in the backend's memory, valid until the next step.
+  Tensor logits(const scheduler::Plan& plan, const KvCache& kv);
+
+  /// A token for every request. Rows are drawn side by side; each depends on its own logits and parameters only.
+  void draw(const scheduler::Plan& plan, const KvCache& kv, std::span<const sampler::DrawRequest> requests,
+            std::span<DrawnToken> out);
 
   /// Bytes that a runner of this size takes, apart from the kv cache.
   static size_t workspace_bytes(Backend& backend, const LanguageModel& model, const StepSize& largest);
 
  private:
-  struct PoolBuffers {
-    DeviceMemory slots, block_tables, first_block;
-  };
+  void put(const scheduler::Plan& plan, const KvCache& kv);
+  Tensor run(const KvCache& kv, const Draw* draw);
+  Draw put_draw(std::span<const sampler::DrawRequest> requests);
+  void draw_on_host(const Tensor& logits, std::span<const sampler::DrawRequest> requests,
+                    std::span<DrawnToken> out);
+  DrawnToken draw_on_host(std::span<float> logits, const sampler::DrawRequest& request,
+                          sampler::Scratch& scratch) const;
+  DrawnToken draw_after_all(const Tensor& logits, sampler::DrawRequest request, bool changed);
+  void take_drawn(const Tensor& logits, std::span<const sampler::DrawRequest> requests, std::span<DrawnToken> out);
 
   Backend& backend_;
   const LanguageModel& model_;
-  DeviceMemory token_ids_, positions_, row_of_token_, logit_tokens_, workspace_;
-  std::vector<PoolBuffers> pools_;
+  StepBuffer buffer_;
+  DeviceMemory workspace_;
   Step step_;
-  std::vector<float> host_logits_;  ///< where the backend's memory is not the host's
+  std::vector<int64_t> key_;  ///< of the step's shape
+
+  std::vector<sampler::Scratch> scratch_;  ///< per thread, or one where the backend draws
+  // Where the backend draws:
+  sampler::DrawPlan draw_plan_;
+  DeviceMemory drawn_;
+  std::vector<float> one_row_;  ///< logits of a row that the host draws all the same
 };
 
 }  // namespace chorus::engine

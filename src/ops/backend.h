@@ -67,8 +67,11 @@ class Backend {
   void use_timer(OpTimer* timer) { timer_ = timer; }
   /// Multiply-adds per second of the arithmetic that large matrices use, when nothing else limits it: the roof.
   virtual double measure_mac_rate() = 0;
-  /// Bytes per second that this backend's memory gives at most when it is read; 0: it is the host's.
-  virtual double measure_read_bandwidth() { return 0; }
+  struct Bandwidth {
+    double read = 0, copy = 0;  ///< bytes per second; of a copy, those read and those written
+  };
+  /// What this backend's memory gives at most; 0: it is the host's.
+  virtual Bandwidth measure_bandwidth() { return {}; }
   /// Bytes that are taken at present where the weights lie, by anything; 0: it is the host's.
   virtual size_t used_bytes() { return 0; }
   /// How long `work`, which runs ops, takes; waits for it.

@@ -7,7 +7,9 @@ namespace {
 void require(bool holds, const char* field, const char* expected) {
   if (!holds)
     throw Error(Fault::internal, "an op was called with a wrong argument")
-        .with("op", "Draw").with("field", field).with("expected", expected);
+        .with("op", "Draw")
+        .with("field", field)
+        .with("expected", expected);
 }
 
 bool holds_structs(const Tensor& t, size_t bytes) {
@@ -21,7 +23,8 @@ void check(const Draw& op) {
           "[L, V] f32");
   require(holds_structs(op.rows, sizeof(DrawRow)), "rows", "[S, sizeof(DrawRow)] u8");
   require(holds_structs(op.changes, sizeof(LogitChange)), "changes", "[C, sizeof(LogitChange)] u8");
-  require(holds_structs(op.out, sizeof(Drawn)) && op.out.size(0) >= op.rows.size(0), "out", "[S, sizeof(Drawn)] u8");
+  require(holds_structs(op.out, sizeof(Drawn)) && op.out.size(0) >= op.rows.size(0), "out",
+          "[S, sizeof(Drawn)] u8");
   require(op.rows.size(0) <= op.logits.size(0), "rows", "at most one per row of logits");
 }
 

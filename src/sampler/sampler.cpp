@@ -50,9 +50,7 @@ float checked_max(std::span<const float> logits) {
     top = v > top ? v : top;
     nan |= v != v;
   }
-  if (nan || !std::isfinite(top))
-    throw Error(Fault::internal, "the model's logits are not finite")
-        .with("largest", nan ? "not a number" : std::to_string(top));
+  if (nan || !std::isfinite(top)) throw not_finite(nan ? std::numeric_limits<float>::quiet_NaN() : top);
   return top;
 }
 
@@ -109,6 +107,11 @@ bool restricts(const SamplingParams& p, size_t vocabulary) {
 }
 
 }  // namespace
+
+Error not_finite(float largest) {
+  return Error(Fault::internal, "the model's logits are not finite")
+      .with("largest", std::isnan(largest) ? "not a number" : std::to_string(largest));
+}
 
 Scratch::Scratch(int64_t vocabulary)
     : ids(size_t(vocabulary)), counts(size_t(vocabulary)), values(size_t(vocabulary)) {}

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "chorus/error.h"
 #include "chorus/sampling.h"
 
 namespace chorus::sampler {
@@ -27,6 +28,9 @@ struct Sampled {
 /// Throws Fault::internal if the logits have no finite maximum, or a NaN.
 Sampled sample(std::span<float> logits, const SamplingParams& params, std::span<const int32_t> tokens,
                uint64_t row_key, int64_t position, Scratch& scratch);
+
+/// What sample() throws where the largest logit is this.
+Error not_finite(float largest);
 
 /// The first step of sample(): logit_bias, then repetition, presence and frequency penalties over the last
 /// penalty_window tokens, as mlx-lm's logits processors.

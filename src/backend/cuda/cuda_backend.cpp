@@ -83,13 +83,16 @@ CudaBackend::CudaBackend(int device, int threads) : device_(device), threads_(th
   check(cudaMallocHost(reinterpret_cast<void**>(&staging_.memory), 2 * half_bytes), "cudaMallocHost");
   for (cudaEvent_t& sent : staging_.sent)
     check(cudaEventCreateWithFlags(&sent, cudaEventDisableTiming), "cudaEventCreate");
+  for (cudaEvent_t& clock : clock_) check(cudaEventCreate(&clock), "cudaEventCreate");
 }
 
 CudaBackend::~CudaBackend() {  // results ignored: nothing is left to do about them
   cudaSetDevice(device_);
   cudaStreamSynchronize(stream_);
+  graphs_.clear();
+  for (void* memory : host_memory_) cudaFreeHost(memory);
   for (const auto& [data, bytes] : memory_) cudaFree(data);
-  for (cudaEvent_t sent : staging_.sent) cudaEventDestroy(sent);
+  for (cudaEvent_t event : {staging_.sent[0], staging_.sent[1], clock_[0], clock_[1]}) cudaEventDestroy(event);
   cudaFreeHost(staging_.memory);
   cudaStreamDestroy(stream_);
 }
@@ -114,7 +117,21 @@ Tensor CudaBackend::allocate(DType dtype, Shape shape) {
   return {dtype, shape, data};
 }
 
+Tensor CudaBackend::allocate_on_host(DType dtype, Shape shape) {
+  use_device();
+  const size_t bytes = std::max<size_t>(size_t(shape.elements()) * size_of(dtype), 16);
+  void* data = nullptr;
+  check(cudaMallocHost(&data, bytes), "cudaMallocHost");
+  host_memory_.push_back(data);
+  return {dtype, shape, data};
+}
+
 void CudaBackend::release(const Tensor& allocated) {
+  if (std::erase(host_memory_, allocated.raw()) > 0) {
+    cudaSetDevice(device_);
+    cudaFreeHost(allocated.raw());
+    return;
+  }
   const auto it = memory_.find(allocated.raw());
   if (it == memory_.end()) return;
   cudaSetDevice(device_);  // called by destructors: no throwing; a broken device tells at the next call

@@ -4,7 +4,9 @@
 
 #include <string>
 #include <unordered_map>
+#include <vector>
 
+#include "backend/cuda/graph_cache.h"
 #include "backend/cuda/lay_out.h"
 #include "base/thread_pool.h"
 #include "ops/backend.h"
@@ -19,6 +21,9 @@ struct Grid {
   int64_t x = 1, y = 1, z = 1;
   int threads = 256;
   size_t shared_bytes = 0;
+  /// The kernel may start while the one before it still runs. Each of its threads must call wait_for_inputs()
+  /// (device.cuh) before anything else that touches memory, also where it has nothing to do.
+  bool overlap = false;
 };
 
 /// One device, one stream. Activations are f32 between ops; what goes into a large product is rounded to bf16,
@@ -36,6 +41,10 @@ class CudaBackend : public Backend {
   void upload(const Tensor& to, const void* from, size_t bytes) override;
   /// Waits for all that was launched.
   void download(void* to, const Tensor& from, size_t bytes) override;
+  Tensor allocate_on_host(DType dtype, Shape shape) override;
+  void synchronize() override { wait("synchronize"); }
+  /// Records a step the third time that it comes, for up to 64 steps.
+  Tensor replay(std::span<const int64_t> key, FunctionRef<Tensor()> body) override;
 
   Linear place(std::span<const Linear> parts) override;
   ExpertLinear place(const ExpertLinear& experts) override;
@@ -49,6 +58,9 @@ class CudaBackend : public Backend {
   DType activation_dtype() const override { return DType::f32; }
 
   double measure_mac_rate() override;
+  Bandwidth measure_bandwidth() override;
+  size_t used_bytes() override;
+  double seconds_of(FunctionRef<void()> work) override;
 
   void run(const Embedding& op) override;
   void run(const RmsNorm& op) override;
@@ -61,6 +73,8 @@ class CudaBackend : public Backend {
   void run(const ExpertMlp& op) override;
   void run(const Add& op) override;
   void run(const Rows& op) override;
+  bool draws() const override { return true; }
+  void run(const Draw& op) override;
 
  private:
   /// Pinned memory in two halves: one fills while the other is on its way.
@@ -74,19 +88,27 @@ class CudaBackend : public Backend {
   std::byte* next_half();
   void send_half(std::byte* to, size_t bytes);
   void wait(std::string_view what);
+  void record(GraphCache::Step& step, FunctionRef<Tensor()> body);
   Matrix place_panels(std::span<const Matrix> parts);
   void stream_panels(const Matrix& part, const PanelFormat& format, std::byte* first, int64_t panels_per_matrix);
 
 #ifdef __CUDACC__
-  /// Launches and checks; with a timer, waits too. A grid without threads is nothing to do.
+  /// Launches and checks. A grid without threads is nothing to do.
   template <typename... P, typename... A>
   void launch(const char* kernel_name, void (*kernel)(P...), const Grid& grid, A... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
     last_kernel_ = kernel_name;
-    kernel<<<dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z)), unsigned(grid.threads), grid.shared_bytes,
-             stream_>>>(P(arguments)...);
-    check(cudaGetLastError(), kernel_name);
-    if (timer() != nullptr) wait(kernel_name);
+    cudaLaunchAttribute overlap{};
+    overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    overlap.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z));
+    config.blockDim = dim3(unsigned(grid.threads));
+    config.dynamicSmemBytes = grid.shared_bytes;
+    config.stream = stream_;
+    config.attrs = &overlap;
+    config.numAttrs = grid.overlap ? 1 : 0;
+    check(cudaLaunchKernelEx(&config, kernel, P(arguments)...), kernel_name);
   }
 #endif
   /// x [T, columns] in bf16, rows zero-filled to whole chunks; taken from the workspace, null while measuring.
@@ -96,9 +118,12 @@ class CudaBackend : public Backend {
   ThreadPool threads_;
   std::string name_;
   cudaStream_t stream_ = nullptr;
+  cudaEvent_t clock_[2] = {};
   Staging staging_;
+  GraphCache graphs_;
   const char* last_kernel_ = "none";
   std::unordered_map<void*, size_t> memory_;
+  std::vector<void*> host_memory_;  ///< pinned
   size_t placed_bytes_ = 0;
 };
 

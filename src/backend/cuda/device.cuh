@@ -15,6 +15,16 @@ __device__ inline float bf16_value(uint32_t bits) {
 __device__ inline uint16_t bf16_bits(float v) {
   return __bfloat16_as_ushort(__float2bfloat16_rn(v));
 }
+/// For kernels that are launched with Grid::overlap: returns when all that ran before is done and can be read.
+__device__ inline void wait_for_inputs() {
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+}
+/// Says that this block is far enough for the next kernel to start beside it; optional. The next one still waits in
+/// wait_for_inputs() for the whole of this one.
+__device__ inline void let_next_start() {
+  asm volatile("griddepcontrol.launch_dependents;");
+}
+
 /// Two values as one register of an mma: the first in the low half.
 __device__ inline uint32_t bf16_pair(float low, float high) {
   return uint32_t(bf16_bits(low)) | uint32_t(bf16_bits(high)) << 16;
