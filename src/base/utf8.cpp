@@ -1,5 +1,8 @@
 #include "base/utf8.h"
 
+#include <cstdint>
+#include <cstring>
+
 namespace chorus {
 namespace {
 
@@ -30,6 +33,12 @@ size_t matching_bytes(std::string_view text, size_t at, const Lead& lead) {
     ++n;
   }
   return n;
+}
+
+bool ascii_word(const char* text) {
+  uint64_t word;
+  std::memcpy(&word, text, sizeof word);
+  return (word & 0x8080808080808080) == 0;
 }
 
 }  // namespace
@@ -64,8 +73,24 @@ void append_utf8(std::string& out, char32_t c) {
   }
 }
 
+bool is_ascii(std::string_view text) {
+  const size_t size = text.size();
+  if (size < 8) {
+    char bits = 0;
+    for (const char c : text) bits |= c;
+    return static_cast<unsigned char>(bits) < 0x80;
+  }
+  for (size_t at = 0; at + 8 < size; at += 8)
+    if (!ascii_word(text.data() + at)) return false;
+  return ascii_word(text.data() + size - 8);
+}
+
 bool is_utf8(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
+    if (at + 8 <= text.size() && ascii_word(text.data() + at)) {
+      at += 8;
+      continue;
+    }
     const CodePoint c = decode_utf8(text, at);
     if (!c.valid) return false;
     at += c.size;

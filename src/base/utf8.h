@@ -23,6 +23,7 @@ void append_utf8(std::string& out, char32_t code_point);
 
 /// Whether all of the text is UTF-8.
 bool is_utf8(std::string_view text);
+bool is_ascii(std::string_view text);
 
 /// Every broken piece replaced by U+FFFD.
 std::string replace_invalid_utf8(std::string_view text);

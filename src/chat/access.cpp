@@ -11,7 +11,7 @@ namespace chorus::jinja {
 namespace {
 
 // Byte offset of the code point `index` of a text.
-size_t byte_offset(const Str& text, int64_t index) {
+size_t byte_offset(const Value& text, int64_t index) {
   if (text.ascii()) return size_t(index);
   charge(index / 32);
   size_t at = 0;
@@ -55,7 +55,7 @@ Bounds bounds_of(int64_t size, const Value& start, const Value& stop, const Valu
   return {from, by, span <= 0 ? 0 : (span - 1) / stride + 1};
 }
 
-Value slice_text(const Str& text, const Bounds& b) {
+Value slice_text(const Value& text, const Bounds& b) {
   if (b.step == 1) {
     const size_t begin = byte_offset(text, b.count == 0 ? 0 : b.start);
     size_t end = begin;
@@ -63,7 +63,7 @@ Value slice_text(const Str& text, const Bounds& b) {
       end = begin + size_t(b.count);
     else
       for (int64_t i = 0; i < b.count; ++i) end += decode_utf8(text.text(), end).size;
-    return make_string(text.text().substr(begin, end - begin), text.markup);
+    return make_string(text.text().substr(begin, end - begin), text.markup());
   }
   std::vector<size_t> starts;  // of every code point, so that steps may go back
   for (size_t at = 0; at < text.text().size(); at += decode_utf8(text.text(), at).size) starts.push_back(at);
@@ -73,7 +73,7 @@ Value slice_text(const Str& text, const Bounds& b) {
     const size_t at = starts[size_t(b.start + i * b.step)];
     out.append(text.text(), at, decode_utf8(text.text(), at).size);
   }
-  return make_string(std::move(out), text.markup);
+  return make_string(std::move(out), text.markup());
 }
 
 Value element(const Value& sequence, int64_t i) {
@@ -84,10 +84,9 @@ Value element(const Value& sequence, int64_t i) {
     case Type::range:
       return Value(sequence.range().at(i));
     case Type::string: {
-      const Str& text = sequence.str();
-      const size_t at = byte_offset(text, i);
-      return make_string(text.text().substr(at, text.ascii() ? 1 : decode_utf8(text.text(), at).size),
-                         text.markup);
+      const size_t at = byte_offset(sequence, i);
+      const size_t bytes = sequence.ascii() ? 1 : decode_utf8(sequence.text(), at).size;
+      return make_string(sequence.text().substr(at, bytes), sequence.markup());
     }
     default:
       return sequence.list().items[size_t(i)];
@@ -99,7 +98,7 @@ Value element(const Value& sequence, int64_t i) {
 int64_t length(const Value& value) {
   switch (value.type()) {
     case Type::string:
-      return int64_t(value.str().length());
+      return int64_t(value.text_length());
     case Type::list:
     case Type::tuple:
       return int64_t(value.list().items.size());
@@ -128,7 +127,7 @@ Value slice(const Value& value, const Value& start, const Value& stop, const Val
   switch (value.type()) {
     case Type::string: {
       const Bounds b = bounds_of(length(value), start, stop, step);
-      return slice_text(value.str(), b);
+      return slice_text(value, b);
     }
     case Type::list:
     case Type::tuple: {
@@ -197,7 +196,7 @@ Cursor::Cursor(const Value& iterable) : source_(iterable) {
       length_ = iterable.range().size();
       return;
     case Type::string:
-      length_ = int64_t(iterable.str().length());
+      length_ = int64_t(iterable.text_length());
       return;
     case Type::undefined:
       length_ = 0;
@@ -233,7 +232,7 @@ bool Cursor::next(Value& item) {
       const std::string_view text = source_.text();
       if (at_ >= text.size()) return false;
       const size_t size = decode_utf8(text, at_).size;
-      item = make_string(text.substr(at_, size), source_.str().markup);
+      item = make_string(text.substr(at_, size), source_.markup());
       at_ += size;
       return true;
     }

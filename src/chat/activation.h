@@ -1,6 +1,6 @@
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <memory>
 
 #include "chat/evaluator.h"
@@ -26,20 +26,28 @@ class Activation {
       evaluator.frame_ = &kept->frame;
       return;
     }
-    if (function.slots > few_.size()) many_.reset(new Value[function.slots]);
-    frame_ = {many_ ? many_.get() : few_.data(), parent};
+    slots_ = function.slots;
+    frame_.parent = parent;
+    frame_.slots = slots_ <= few ? reinterpret_cast<Value*>(few_) : std::allocator<Value>().allocate(slots_);
+    std::uninitialized_default_construct_n(frame_.slots, slots_);
     evaluator.frame_ = &frame_;
   }
-  ~Activation() { evaluator_.frame_ = caller_; }
+  ~Activation() {
+    evaluator_.frame_ = caller_;
+    std::destroy_n(frame_.slots, slots_);
+    if (slots_ > few) std::allocator<Value>().deallocate(frame_.slots, slots_);
+  }
   Activation(const Activation&) = delete;
   Activation& operator=(const Activation&) = delete;
 
  private:
+  static constexpr size_t few = 16;
+
   Evaluator& evaluator_;
   Frame* caller_;
   Frame frame_;
-  std::array<Value, 8> few_;
-  std::unique_ptr<Value[]> many_;
+  size_t slots_ = 0;  // of frame_
+  alignas(Value) std::byte few_[few * sizeof(Value)];
 };
 
 /// Sends what is printed into a string of its own.

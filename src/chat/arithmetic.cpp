@@ -137,13 +137,13 @@ Value repeat(const Value& sequence, const Value& count) {
       count.is(Type::big_integer) ? std::numeric_limits<int64_t>::max() : std::max<int64_t>(count.integer(), 0);
   if (sequence.is_string()) {
     const std::string_view text = sequence.text();
-    if (text.empty() || n == 0) return make_string(std::string(), sequence.str().markup);
+    if (text.empty() || n == 0) return make_string(std::string(), sequence.markup());
     check_string_size(double(text.size()) * double(n));
     charge(n * int64_t(text.size()) / 64);
     std::string out;
     out.reserve(text.size() * size_t(n));
     for (int64_t i = 0; i < n; ++i) out += text;
-    return make_string(std::move(out), sequence.str().markup);
+    return make_string(std::move(out), sequence.markup());
   }
   const Values& items = sequence.list().items;
   Values out;
@@ -158,13 +158,13 @@ Value repeat(const Value& sequence, const Value& count) {
 
 Value concatenate(const Value& a, const Value& b) {
   if (a.is_string()) {
-    if (a.str().markup == b.str().markup) {
+    if (a.markup() == b.markup()) {
       std::string out;
       check_string_size(double(a.text().size()) + double(b.text().size()));
       charge(int64_t((a.text().size() + b.text().size()) / 64));
       out.reserve(a.text().size() + b.text().size());
       out.append(a.text()).append(b.text());
-      return make_string(std::move(out), a.str().markup);
+      return make_string(std::move(out), a.markup());
     }
     const Value left = escape(a), right = escape(b);  // Markup escapes what is added to it
     return make_string(std::string(left.text()).append(right.text()), true);
@@ -205,8 +205,8 @@ Value arithmetic(BinaryOp op, const Value& a, const Value& b) {
 }
 
 Value add(Value a, const Value& b) {
-  if (a.is_string() && b.is_string() && a.unique() && a.str().markup == b.str().markup) {
-    a.str().append(b.text());
+  if (a.is_string() && b.is_string() && a.unique() && a.markup() == b.markup()) {
+    a.append(b.text());
     return a;
   }
   return arithmetic(BinaryOp::add, a, b);

@@ -87,6 +87,7 @@ struct Attribute : Expr {
   ExprPtr operand;
   Value name;             ///< a string
   uint32_t method_of;     ///< the types that have a method of that name, see methods.h
+  bool hidden;            ///< begins with "__": perhaps an attribute that the sandbox hides
   Value missing_in_dict;  ///< the Undefined that a dict without that key gives
 };
 
@@ -350,7 +351,7 @@ struct TemplateAst {
   FunctionInfo root;
   std::vector<std::string> context_names;                      ///< what the caller's variables are looked up by
   std::unordered_map<std::string_view, size_t> context_slots;  ///< index of each of those names
-  Values context_globals;                          ///< the global of each of those names, or missing
+  Values context_globals;                                      ///< the global of each of those names, or missing
   std::vector<const Block*> blocks;
   bool uses_self = false;
   uint16_t self_slot = 0;

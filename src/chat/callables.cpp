@@ -86,22 +86,22 @@ Value Macro::attribute(Evaluator&, std::string_view name) {
 
 BoundArguments::BoundArguments(std::string_view function, const Arguments& arguments,
                                std::initializer_list<std::string_view> names, size_t required) {
-  const std::string call = std::string(function) + "()";
+  const auto call = [&] { return std::string(function) + "()"; };
   if (arguments.positional.size() > names.size())
-    fail_type(call + " takes at most " + std::to_string(names.size()) + " arguments (" +
+    fail_type(call() + " takes at most " + std::to_string(names.size()) + " arguments (" +
               std::to_string(arguments.positional.size()) + " given)");
   std::copy(arguments.positional.begin(), arguments.positional.end(), values_);
   for (const Keyword& keyword : arguments.keywords) {
     const auto* found = std::find(names.begin(), names.end(), keyword.name.text());
     if (found == names.end())
-      fail_type(call + " got an unexpected keyword argument '" + std::string(keyword.name.text()) + "'");
+      fail_type(call() + " got an unexpected keyword argument '" + std::string(keyword.name.text()) + "'");
     Value& value = values_[found - names.begin()];
-    if (!value.is_missing()) fail_type(call + " got multiple values for argument '" + std::string(*found) + "'");
+    if (!value.is_missing()) fail_type(call() + " got multiple values for argument '" + std::string(*found) + "'");
     value = keyword.value;
   }
   for (size_t i = 0; i < required; ++i)
     if (values_[i].is_missing())
-      fail_type(call + " missing 1 required positional argument: '" + std::string(names.begin()[i]) + "'");
+      fail_type(call() + " missing 1 required positional argument: '" + std::string(names.begin()[i]) + "'");
 }
 
 bool BoundArguments::flag(size_t i, bool otherwise) const {

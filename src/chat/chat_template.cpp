@@ -133,6 +133,7 @@ std::string ChatTemplates::render(const Json& messages, const TemplateOptions& o
   const jinja::Template& chosen = choose(options);
   const Json none = nullptr, add_generation_prompt = options.add_generation_prompt;
   std::vector<std::pair<std::string_view, const Json*>> variables;
+  variables.reserve(special_tokens_.size() + options.kwargs.size() + 4);
   for (const auto& [name, value] : special_tokens_.items()) variables.emplace_back(name, &value);
   variables.emplace_back("messages", &messages);
   variables.emplace_back("tools", &options.tools);

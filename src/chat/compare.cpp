@@ -97,7 +97,12 @@ bool equal_ranges(const Range& a, const Range& b) {
 
 bool contains_text(std::string_view text, std::string_view part) {
   charge(int64_t((text.size() + part.size()) / 64));
-  return part.empty() || memmem(text.data(), text.size(), part.data(), part.size()) != nullptr;
+  if (part.empty() || text.empty()) return part.empty();
+  // Most texts do not have the part's first letter, and memmem takes a while to begin.
+  const void* first = std::memchr(text.data(), part[0], text.size());
+  if (first == nullptr) return false;
+  text.remove_prefix(size_t(static_cast<const char*>(first) - text.data()));
+  return memmem(text.data(), text.size(), part.data(), part.size()) != nullptr;
 }
 
 }  // namespace
@@ -134,6 +139,7 @@ bool truthy(const Value& value) {
 }
 
 bool equal(const Value& a, const Value& b) {
+  if (a.is_view() && b.is_view()) return a.same_view(b);
   if (a.is_string() && b.is_string()) return a.text() == b.text();
   if (a.is_number() && b.is_number()) return compare_numbers(a, b) == 0;
   if (a.type() != b.type()) return false;

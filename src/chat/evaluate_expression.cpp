@@ -18,7 +18,7 @@ bool is_literal_or_name(const Expr& expr) {
 }
 
 Value concat(Value a, const Value& b) {
-  if (a.is_string() && b.is_string() && !a.str().markup && !b.str().markup) return add(std::move(a), b);
+  if (a.is_string() && b.is_string() && !a.markup() && !b.markup()) return add(std::move(a), b);
   std::string text = to_text(a);
   append_text(text, b);
   return make_string(std::move(text));
@@ -30,21 +30,30 @@ Value concat_markup(const Value& a, const Value& b) {
 
 }  // namespace
 
-const Value& Evaluator::eval_name(const Name& name) {
-  const Value& value = variable(name.variable);
-  return value.is_missing() ? name.undefined : value;
-}
-
+// What has a value already is not copied: variables and their elements stay as they are while an expression is
+// evaluated (a namespace, which does not, is no dict).
 const Value& Evaluator::eval(const Expr& expr, Value& scratch) {
   switch (expr.kind) {
     case ExprKind::constant:
       return static_cast<const Constant&>(expr).value;
     case ExprKind::name:
       return eval_name(static_cast<const Name&>(expr));
+    case ExprKind::attribute:
+      return eval_attribute(static_cast<const Attribute&>(expr), scratch);
+    case ExprKind::item:
+      return eval_item(static_cast<const Item&>(expr), scratch);
     default:
       scratch = eval_compound(expr);
       return scratch;
   }
+}
+
+// `found` is an element of `owner`, which may be the scratch itself.
+const Value& Evaluator::element(const Value& owner, const Value& found, Value& scratch) {
+  if (&owner != &scratch) return found;
+  Value copy(found);
+  scratch.swap(copy);
+  return scratch;
 }
 
 Value Evaluator::eval(const Expr& expr) {
@@ -53,6 +62,12 @@ Value Evaluator::eval(const Expr& expr) {
       return static_cast<const Constant&>(expr).value;
     case ExprKind::name:
       return eval_name(static_cast<const Name&>(expr));
+    case ExprKind::attribute:
+    case ExprKind::item: {
+      Value scratch;
+      const Value& value = eval(expr, scratch);
+      return &value == &scratch ? std::move(scratch) : value;
+    }
     default:
       return eval_compound(expr);
   }
@@ -60,26 +75,16 @@ Value Evaluator::eval(const Expr& expr) {
 
 bool Evaluator::test(const Expr& expr) {
   switch (expr.kind) {
-    case ExprKind::logical_not: {
-      const DepthGuard guard;
+    case ExprKind::logical_not:
       return !test(*static_cast<const Unary&>(expr).operand);
-    }
-    case ExprKind::logical_and: {
-      const DepthGuard guard;
+    case ExprKind::logical_and:
       return test(*static_cast<const Binary&>(expr).left) && test(*static_cast<const Binary&>(expr).right);
-    }
-    case ExprKind::logical_or: {
-      const DepthGuard guard;
+    case ExprKind::logical_or:
       return test(*static_cast<const Binary&>(expr).left) || test(*static_cast<const Binary&>(expr).right);
-    }
-    case ExprKind::test: {
-      const DepthGuard guard;
+    case ExprKind::test:
       return eval_test(static_cast<const TestCall&>(expr));
-    }
-    case ExprKind::compare: {
-      const DepthGuard guard;
+    case ExprKind::compare:
       return eval_compare(static_cast<const Compare&>(expr));
-    }
     default: {
       Value scratch;
       return truthy(eval(expr, scratch));
@@ -87,21 +92,19 @@ bool Evaluator::test(const Expr& expr) {
   }
 }
 
+// Recursion over one expression needs no guard: the parser bounds its depth.
 Value Evaluator::eval_compound(const Expr& expr) {
-  if (--budget_.steps_left < 0) fail_limit("steps", budget_.limits.steps);
-  const DepthGuard guard;
+  count_step();
   switch (expr.kind) {
     case ExprKind::constant:
     case ExprKind::name:
+    case ExprKind::attribute:
+    case ExprKind::item:
       return eval(expr);
     case ExprKind::tuple:
     case ExprKind::list:
     case ExprKind::dict:
       return eval_display(expr);
-    case ExprKind::attribute:
-      return eval_attribute(static_cast<const Attribute&>(expr));
-    case ExprKind::item:
-      return eval_item(static_cast<const Item&>(expr));
     case ExprKind::slice:
       at_ = &expr.where;
       fail_type("a slice stands alone between brackets");
@@ -168,7 +171,7 @@ Value Evaluator::eval_concat(const Sequence& expr) {
   at_ = &expr.where;
   if (autoescape_) {
     bool any_markup = false;
-    for (const Value& part : parts) any_markup = any_markup || (part.is_string() && part.str().markup);
+    for (const Value& part : parts) any_markup = any_markup || (part.is_string() && part.markup());
     if (any_markup) {
       Value result = escape(parts[0]);
       for (size_t i = 1; i < parts.size(); ++i) result = concat_markup(result, parts[i]);
@@ -180,25 +183,37 @@ Value Evaluator::eval_concat(const Sequence& expr) {
   return result;
 }
 
-Value Evaluator::eval_attribute(const Attribute& expr) {
-  Value scratch;
+const Value& Evaluator::eval_attribute(const Attribute& expr, Value& scratch) {
+  count_step();
   const Value& operand = eval(*expr.operand, scratch);
   at_ = &expr.where;
   if (operand.is(Type::dict) && !has_method(expr.method_of, Type::dict)) {
-    const Value* found = operand.dict().find(expr.name.str());
-    if (found != nullptr) return *found;
-    if (!expr.name.text().starts_with("__")) return expr.missing_in_dict;
+    const Value* found = operand.dict().find(expr.name);
+    if (found != nullptr) return element(operand, *found, scratch);
+    if (!expr.hidden) return expr.missing_in_dict;
   }
-  return get_attribute(operand, expr.name);
+  scratch = get_attribute(operand, expr.name);
+  return scratch;
 }
 
-Value Evaluator::eval_item(const Item& expr) {
-  Value scratch, index_scratch;
+const Value& Evaluator::eval_item(const Item& expr, Value& scratch) {
+  count_step();
   const Value& operand = eval(*expr.operand, scratch);
-  if (expr.index->kind == ExprKind::slice) return eval_slice(operand, static_cast<const Slice&>(*expr.index));
+  if (expr.index->kind == ExprKind::slice) {
+    scratch = eval_slice(operand, static_cast<const Slice&>(*expr.index));
+    return scratch;
+  }
+  Value index_scratch;
   const Value& index = eval(*expr.index, index_scratch);
   at_ = &expr.where;
-  return get_item(operand, index);
+  if (operand.is(Type::dict) && index.is_string()) {
+    if (const Value* found = operand.dict().find(index)) return element(operand, *found, scratch);
+  } else if (operand.is_sequence() && index.is(Type::integer)) {
+    const Values& items = operand.list().items;
+    if (uint64_t(index.integer()) < items.size()) return element(operand, items[size_t(index.integer())], scratch);
+  }
+  scratch = get_item(operand, index);
+  return scratch;
 }
 
 Value Evaluator::eval_slice(const Value& value, const Slice& expr) {

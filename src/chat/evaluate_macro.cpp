@@ -46,7 +46,7 @@ bool Evaluator::print_sum(const Binary& sum) {
   }
   if (length == 0) return false;
   const DepthGuard guard;
-  const auto is_plain = [](const Value& v) { return v.is_string() && !v.str().markup; };
+  const auto is_plain = [](const Value& v) { return v.is_string() && !v.markup(); };
   Value scratch;
   const Value& start = eval(*first, scratch);
   const size_t begin = out_->size();
@@ -56,7 +56,7 @@ bool Evaluator::print_sum(const Binary& sum) {
   if (!plain) total = start;
   while (length > 0) {
     const Binary& next = *chain[--length];
-    if (--budget_.steps_left < 0) fail_limit("steps", budget_.limits.steps);
+    count_step();
     Value right_scratch;
     const Value& right = eval(*next.right, right_scratch);
     at_ = &next.where;

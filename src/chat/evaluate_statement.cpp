@@ -81,13 +81,6 @@ std::string Evaluator::render() {
   return text;
 }
 
-Value& Evaluator::variable(const Variable& variable) {
-  if (variable.in_context) return context_[variable.slot];
-  Frame* frame = frame_;
-  for (uint16_t i = 0; i < variable.hops; ++i) frame = frame->parent;
-  return frame->slots[variable.slot];
-}
-
 void Evaluator::enter(const Scope& scope) {
   for (const Initial& initial : scope.initial) {
     Value& slot = frame_->slots[initial.slot];
@@ -109,8 +102,7 @@ Flow Evaluator::run(const Body& body) {
 }
 
 Flow Evaluator::run(const Statement& statement) {
-  if (--budget_.steps_left < 0) fail_limit("steps", budget_.limits.steps);
-  const DepthGuard guard;
+  count_step();
   switch (statement.kind) {
     case StatementKind::output:
       run_output(static_cast<const Output&>(statement));
@@ -156,7 +148,7 @@ Flow Evaluator::run(const Statement& statement) {
 // ---- printing
 
 void Evaluator::print(const Value& value) {
-  if (value.is_string() && (!autoescape_ || value.str().markup))
+  if (value.is_string() && (!autoescape_ || value.markup()))
     out_->append(value.text());
   else if (!autoescape_)
     append_text(*out_, value);
@@ -171,7 +163,6 @@ void Evaluator::run_output(const Output& node) {
       const Value& value = static_cast<const Constant&>(*part).value;
       if (value.is_string()) {
         out_->append(value.text());
-        check_string_size(out_->size());
         continue;
       }
     }
@@ -182,6 +173,7 @@ void Evaluator::run_output(const Output& node) {
     at_ = &part->where;
     print(value);
   }
+  check_string_size(out_->size());
 }
 
 // ---- conditions and loops
@@ -251,7 +243,7 @@ Flow Evaluator::run_loop(const For& node, const Value& iterable, int depth, bool
     auto* loop = new Loop(source, depth, is_recursive ? &node : nullptr, is_recursive ? frame_->parent : nullptr);
     const Value loop_value(loop);
     while (!stop && loop->advance()) {
-      if (--budget_.steps_left < 0) fail_limit("steps", budget_.limits.steps);
+      count_step();
       variable(node.loop) = loop_value;
       at_ = &node.where;
       assign(node.target, loop->current());
@@ -262,7 +254,7 @@ Flow Evaluator::run_loop(const For& node, const Value& iterable, int depth, bool
   } else {
     Cursor cursor(source);
     for (Value item; !stop && cursor.next(item);) {
-      if (--budget_.steps_left < 0) fail_limit("steps", budget_.limits.steps);
+      count_step();
       at_ = &node.where;
       assign(node.target, item);
       run_loop_body(node, stop, ended);

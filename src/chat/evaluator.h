@@ -61,16 +61,24 @@ class Evaluator {
   friend class Activation;
   friend class Capture;
 
-  // ---- expressions: the result is a reference to a variable, a constant, or `scratch`
+  void count_step() {
+    if (--budget_.steps_left < 0) fail_limit("steps", budget_.limits.steps);
+  }
+
+  // ---- expressions: the result is a reference to a constant, a variable, a part of one, or `scratch`
   const Value& eval(const Expr& expr, Value& scratch);
   Value eval(const Expr& expr);
   bool test(const Expr& expr);
   Value eval_compound(const Expr& expr);
-  const Value& eval_name(const Name& name);
+  const Value& eval_name(const Name& name) {
+    const Value& value = variable(name.variable);
+    return value.is_missing() ? name.undefined : value;
+  }
   Value eval_display(const Expr& expr);
   Value eval_concat(const Sequence& expr);
-  Value eval_attribute(const Attribute& expr);
-  Value eval_item(const Item& expr);
+  const Value& eval_attribute(const Attribute& expr, Value& scratch);
+  const Value& eval_item(const Item& expr, Value& scratch);
+  static const Value& element(const Value& owner, const Value& found, Value& scratch);
   Value eval_slice(const Value& value, const Slice& slice);
   Value eval_call(const Call& expr);
   Value eval_binary(const Binary& expr);
@@ -106,7 +114,12 @@ class Evaluator {
   void leave(const Scope& scope);
   void assign(const Target& target, const Value& value);
   void unpack(const Target& target, const Value& value);
-  Value& variable(const Variable& variable);
+  Value& variable(const Variable& variable) {
+    if (variable.in_context) return context_[variable.slot];
+    Frame* frame = frame_;
+    for (uint16_t i = 0; i < variable.hops; ++i) frame = frame->parent;
+    return frame->slots[variable.slot];
+  }
   void call_macro_body(const MacroInfo& macro, Frame* parent, const Arguments& arguments);
   void bind_macro_arguments(const MacroInfo& macro, const Arguments& arguments);
 

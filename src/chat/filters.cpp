@@ -80,7 +80,7 @@ Value AttributeGetter::operator()(Evaluator& evaluator, const Value& item) const
     value = evaluator.get_item(value, step);
     if (value.is(Type::undefined) && !otherwise_.is_missing() && !otherwise_.is_none()) value = otherwise_;
   }
-  if (ignore_case_ && value.is_string()) return make_string(to_lower(value.text()), value.str().markup);
+  if (ignore_case_ && value.is_string()) return make_string(to_lower(value.text()), value.markup());
   return value;
 }
 

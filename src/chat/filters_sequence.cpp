@@ -63,10 +63,10 @@ Value join(Evaluator& evaluator, const Value& input, const Arguments& arguments)
   const bool has_attribute = a.given(1) && !a[1].is_none();
   const AttributeGetter getter(has_attribute ? a[1] : Value::none());
   Values items = to_vector(input);
-  bool markup = evaluator.autoescape() && separator.is_string() && separator.str().markup;
+  bool markup = evaluator.autoescape() && separator.is_string() && separator.markup();
   for (Value& item : items) {
     if (has_attribute) item = getter(evaluator, item);
-    markup = markup || (evaluator.autoescape() && item.is_string() && item.str().markup);
+    markup = markup || (evaluator.autoescape() && item.is_string() && item.markup());
   }
   const std::string between = markup ? std::string(escape(separator).text()) : to_text(separator);
   std::string out;

@@ -15,7 +15,7 @@ namespace chorus::jinja {
 namespace {
 
 Value like(const Value& text, std::string result) {
-  return make_string(std::move(result), text.str().markup);
+  return make_string(std::move(result), text.markup());
 }
 
 template <std::string (*map)(std::string_view)>
@@ -66,8 +66,8 @@ Value replace(Evaluator& evaluator, const Value& input, const Arguments& argumen
   const int64_t limit = a.given(2) && !a[2].is_none() ? to_index(a[2]) : -1;
   if (!evaluator.autoescape())
     return make_string(replace_text(to_text(input), to_text(a[0]), to_text(a[1]), limit));
-  const bool markup = (input.is_string() && input.str().markup) || (a[0].is_string() && a[0].str().markup) ||
-                      (a[1].is_string() && a[1].str().markup);
+  const bool markup = (input.is_string() && input.markup()) || (a[0].is_string() && a[0].markup()) ||
+                      (a[1].is_string() && a[1].markup());
   if (!markup) return make_string(replace_text(to_text(input), to_text(a[0]), to_text(a[1]), limit));
   return make_string(replace_text(escape(input).text(), to_text(a[0]), escape(a[1]).text(), limit), true);
 }

@@ -299,8 +299,7 @@ std::string format_value(const Value& value, std::string_view text) {
 }
 
 Value format_braces(Evaluator& evaluator, const Value& format, const Arguments& arguments) {
-  return make_string(BraceFormatter(evaluator, arguments, format.str().markup).run(format.text(), 2),
-                     format.str().markup);
+  return make_string(BraceFormatter(evaluator, arguments, format.markup()).run(format.text(), 2), format.markup());
 }
 
 }  // namespace chorus::jinja

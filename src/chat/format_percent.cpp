@@ -21,7 +21,7 @@ struct Conversion {
 class PercentFormatter {
  public:
   PercentFormatter(const Value& format, const Value& arguments) : format_(format.text()), arguments_(arguments) {
-    markup_ = format.str().markup;
+    markup_ = format.markup();
   }
   std::string run();
 
@@ -195,7 +195,7 @@ std::string PercentFormatter::integer(const Value& value, char form, const Conve
 }
 
 std::string PercentFormatter::character(const Value& value) {
-  if (value.is_string() && value.str().length() == 1) return std::string(value.text());
+  if (value.is_string() && value.text_length() == 1) return std::string(value.text());
   if (!value.is_integral()) fail_type("%c requires int or char");
   const int64_t code = value.integer();
   if (code < 0 || code > 0x10ffff) fail(Cause::overflow, "%c arg not in range(0x110000)");
@@ -255,7 +255,7 @@ std::string format_float(double value, char form, int precision, bool alternate)
 }
 
 Value format_percent(const Value& format, const Value& arguments) {
-  return make_string(PercentFormatter(format, arguments).run(), format.str().markup);
+  return make_string(PercentFormatter(format, arguments).run(), format.markup());
 }
 
 }  // namespace chorus::jinja

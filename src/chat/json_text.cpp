@@ -23,11 +23,14 @@ class JsonWriter {
 
  private:
   void write_string(std::string_view text);
+  size_t plain_end(std::string_view text, size_t at) const;
+  size_t write_escape(std::string_view text, size_t at);
   void write_unit(uint16_t unit);
   void write_real(double value);
   void write_key(const Value& key);
   void write_items(const Values& items, int level);
   void write_dict(const Dict& dict, int level);
+  void write_dict(const Dict::Items& items, int level);
   void new_line(int level);
 };
 
@@ -37,54 +40,66 @@ void JsonWriter::write_unit(uint16_t unit) {
   out += escape;
 }
 
+// How far the text goes on as it is.
+size_t JsonWriter::plain_end(std::string_view text, size_t at) const {
+  while (at < text.size()) {
+    const auto c = static_cast<unsigned char>(text[at]);
+    if (c < 0x20 || c == '"' || c == '\\' || (ensure_ascii && c >= 0x80)) break;
+    ++at;
+  }
+  return at;
+}
+
 void JsonWriter::write_string(std::string_view text) {
   charge(int64_t(text.size() / 32));
-  check_string_size(double(out.size() + text.size()));
+  check_string_size(out.size() + text.size());
   out += '"';
-  for (size_t at = 0; at < text.size();) {
-    const char c = text[at];
-    size_t size = 1;
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          write_unit(static_cast<unsigned char>(c));
-        } else if (ensure_ascii && static_cast<unsigned char>(c) >= 0x80) {
-          const CodePoint p = decode_utf8(text, at);
-          size = p.size;
-          if (p.value >= 0x10000) {
-            write_unit(uint16_t(0xd800 + ((p.value - 0x10000) >> 10)));
-            write_unit(uint16_t(0xdc00 + ((p.value - 0x10000) & 0x3ff)));
-          } else {
-            write_unit(uint16_t(p.value));
-          }
-        } else {
-          out += c;
-        }
-    }
-    at += size;
+  for (size_t at = 0;;) {
+    const size_t end = plain_end(text, at);
+    out.append(text, at, end - at);
+    if (end == text.size()) break;
+    at = end + write_escape(text, end);
   }
   out += '"';
+}
+
+// Writes the character at that place, and returns how many bytes it has.
+size_t JsonWriter::write_escape(std::string_view text, size_t at) {
+  const char c = text[at];
+  switch (c) {
+    case '"':
+      out += "\\\"";
+      break;
+    case '\\':
+      out += "\\\\";
+      break;
+    case '\n':
+      out += "\\n";
+      break;
+    case '\r':
+      out += "\\r";
+      break;
+    case '\t':
+      out += "\\t";
+      break;
+    case '\f':
+      out += "\\f";
+      break;
+    case '\b':
+      out += "\\b";
+      break;
+    default: {
+      const CodePoint p = decode_utf8(text, at);
+      if (p.value >= 0x10000) {
+        write_unit(uint16_t(0xd800 + ((p.value - 0x10000) >> 10)));
+        write_unit(uint16_t(0xdc00 + ((p.value - 0x10000) & 0x3ff)));
+      } else {
+        write_unit(uint16_t(p.value));
+      }
+      return p.size;
+    }
+  }
+  return 1;
 }
 
 void JsonWriter::write_real(double value) {
@@ -146,24 +161,30 @@ void JsonWriter::write_items(const Values& items, int level) {
 }
 
 void JsonWriter::write_dict(const Dict& dict, int level) {
-  if (dict.size() == 0) {
+  if (!sort_keys) {
+    write_dict(dict.items(), level);
+    return;
+  }
+  Dict::Items sorted = dict.items();
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Dict::Item& a, const Dict::Item& b) { return less(a.first, b.first); });
+  write_dict(sorted, level);
+}
+
+void JsonWriter::write_dict(const Dict::Items& items, int level) {
+  if (items.empty()) {
     out += "{}";
     return;
   }
-  std::vector<const Dict::Item*> items;
-  for (const Dict::Item& item : dict.items()) items.push_back(&item);
-  if (sort_keys)
-    std::stable_sort(items.begin(), items.end(),
-                     [](const Dict::Item* a, const Dict::Item* b) { return less(a->first, b->first); });
   out += '{';
   bool first = true;
-  for (const Dict::Item* item : items) {
+  for (const auto& [key, value] : items) {
     if (!first) out += item_separator;
     first = false;
     new_line(level + 1);
-    write_key(item->first);
+    write_key(key);
     out += key_separator;
-    write(item->second, level + 1);
+    write(value, level + 1);
   }
   new_line(level);
   out += '}';

@@ -200,7 +200,7 @@ Value attribute_of(Evaluator& evaluator, const Value& value, const Value& name) 
   const std::string_view text = name.text();
   switch (value.type()) {
     case Type::name_space: {
-      const Value* found = value.name_space().attributes.find(text);
+      const Value* found = value.name_space().attributes.find(name);
       return found == nullptr ? Value() : *found;
     }
     case Type::opaque:

@@ -27,7 +27,11 @@ double real_value(const std::string& text) {
 }  // namespace
 
 Attribute::Attribute(Position p, ExprPtr o, std::string_view n)
-    : Expr(ExprKind::attribute, p), operand(std::move(o)), name(make_string(n)), method_of(types_with_method(n)) {
+    : Expr(ExprKind::attribute, p),
+      operand(std::move(o)),
+      name(make_string(n)),
+      method_of(types_with_method(n)),
+      hidden(n.starts_with("__")) {
   freeze(name);
   auto* undefined = new Undefined(name);
   undefined->owner = "dict object";

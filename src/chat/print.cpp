@@ -153,7 +153,7 @@ void append_repr(std::string& out, const Value& value) {
     case Type::string:
       check_string_size(double(out.size() + value.text().size()));
       charge(int64_t(value.text().size() / 16));
-      out += value.str().markup ? "Markup(" + repr_of_string(value.text()) + ")" : repr_of_string(value.text());
+      out += value.markup() ? "Markup(" + repr_of_string(value.text()) + ")" : repr_of_string(value.text());
       return;
     case Type::range:
       append_range(out, value.range());
@@ -226,7 +226,7 @@ std::string escape_html(std::string_view text) {
 }
 
 Value escape(const Value& value) {
-  if (value.is_string() && value.str().markup) return value;
+  if (value.is_string() && value.markup()) return value;
   return make_string(escape_html(value.is_string() ? std::string(value.text()) : to_text(value)), true);
 }
 

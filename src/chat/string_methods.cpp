@@ -16,7 +16,7 @@ namespace chorus::jinja {
 namespace {
 
 Value like(const Value& self, std::string text) {
-  return make_string(std::move(text), self.str().markup);
+  return make_string(std::move(text), self.markup());
 }
 
 void no_arguments(const char* name, const Arguments& arguments) {
@@ -146,7 +146,7 @@ Value join(Evaluator&, const Value& self, const Arguments& arguments) {
   int64_t i = 0;
   for (Value item; cursor.next(item); ++i) {
     if (i > 0) out += self.text();
-    if (self.str().markup)
+    if (self.markup())
       out += escape(item).text();
     else if (item.is_string())
       out += item.text();
@@ -164,7 +164,7 @@ Value replace(Evaluator&, const Value& self, const Arguments& arguments) {
   const BoundArguments a("replace", arguments, {"old", "new", "count"}, 2);
   require_text(a[0], "replace() argument 1");
   require_text(a[1], "replace() argument 2");
-  const Value replacement = self.str().markup ? escape(a[1]) : a[1];
+  const Value replacement = self.markup() ? escape(a[1]) : a[1];
   return like(self, replace_text(self.text(), a[0].text(), replacement.text(), a.integer(2, -1)));
 }
 
@@ -326,7 +326,7 @@ class Bytes : public Opaque {
 Value encode(Evaluator&, const Value& self, const Arguments& arguments) {
   const BoundArguments a("encode", arguments, {"encoding", "errors"});
   const std::string encoding = to_lower(a.text(0, "utf-8"));
-  if (encoding != "utf-8" && encoding != "utf8" && !(encoding == "ascii" && self.str().ascii()))
+  if (encoding != "utf-8" && encoding != "utf8" && !(encoding == "ascii" && self.ascii()))
     fail(Cause::lookup, "unknown encoding: " + encoding);
   return Value(new Bytes(std::string(self.text())));
 }

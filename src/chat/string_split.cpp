@@ -15,7 +15,7 @@ namespace {
 constexpr size_t npos = std::string_view::npos;
 
 Value piece(const Value& of, std::string_view text) {
-  return make_string(std::string(text), of.str().markup);
+  return make_string(std::string(text), of.markup());
 }
 
 Values split_at_space(const Value& value, int64_t limit, bool from_right) {

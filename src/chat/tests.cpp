@@ -59,7 +59,7 @@ bool is_callable(const Value& v) {
   return (v.is(Type::opaque) && v.opaque().callable()) || v.is(Type::undefined);
 }
 bool is_escaped(const Value& v) {
-  return v.is_string() && v.str().markup;
+  return v.is_string() && v.markup();
 }
 bool is_sequence(const Value& v) {
   return v.is_string() || v.is_sequence() || v.is(Type::dict) || v.is(Type::range) || v.is(Type::undefined);

@@ -25,30 +25,12 @@ void count_bytes(int64_t bytes) {
     fail_limit("bytes of memory", b.limits.live_bytes);
 }
 
-bool is_ascii(std::string_view text) {
-  constexpr uint64_t high = 0x8080808080808080;
-  const char* at = text.data();
-  size_t left = text.size();
-  for (; left >= 8; at += 8, left -= 8) {
-    uint64_t word;
-    std::memcpy(&word, at, 8);
-    if ((word & high) != 0) return false;
-  }
-  unsigned char bits = 0;
-  for (; left > 0; ++at, --left) bits |= static_cast<unsigned char>(*at);
-  return bits < 0x80;
-}
-
-size_t hash_of(std::string_view text) {
-  return std::hash<std::string_view>()(text) | 1;
-}
-
 thread_local FrozenObjects* current_frozen = nullptr;
 
 size_t hash_of(const Value& key) {
   switch (key.type()) {
     case Type::string:
-      return key.str().hash();
+      return std::hash<std::string_view>()(key.text());
     case Type::boolean:
     case Type::integer:
       return std::hash<int64_t>()(key.integer());
@@ -82,10 +64,10 @@ size_t hash_of(const Value& key) {
   }
 }
 
-Value borrow(const std::string& text) {
-  if (is_ascii(text)) return Value(new Str(Str::Borrowed{text, int64_t(text.size())}));
-  if (is_utf8(text)) return Value(new Str(Str::Borrowed{text, -1}));
-  return make_string(replace_invalid_utf8(text));
+Value from_text(const std::string& text) {
+  const bool ascii = is_ascii(text);
+  return text.size() <= UINT32_MAX && (ascii || is_utf8(text)) ? Value::view(text, ascii)
+                                                               : make_string(replace_invalid_utf8(text));
 }
 
 }  // namespace
@@ -110,9 +92,18 @@ void destroy(Object* object) noexcept {
   --depth;
 }
 
+size_t Value::text_length() const {
+  if (head_.counted) return static_cast<Str*>(as_.object)->length();
+  return head_.ascii ? head_.bytes : utf8_length(text());
+}
+
+void Value::append(std::string_view more) {
+  static_cast<Str*>(as_.object)->append(more);
+}
+
 bool Value::same_as(const Value& other) const {
-  if (type_ != other.type_) return false;
-  switch (type_) {
+  if (std::memcmp(&head_, &other.head_, sizeof head_) != 0) return false;
+  switch (head_.type) {
     case Type::missing:
     case Type::none:
       return true;
@@ -123,19 +114,15 @@ bool Value::same_as(const Value& other) const {
     case Type::real:
       return as_.real == other.as_.real;
     default:
-      return as_.object == other.as_.object;
+      return head_.counted ? as_.object == other.as_.object : as_.text == other.as_.text;
   }
 }
 
-Str::Str(std::string text, bool is_markup)
-    : Object(Type::string), markup(is_markup), own_(std::move(text)), text_(own_) {
-  count_bytes(int64_t(own_.size()) + object_bytes);
-}
-Str::Str(Borrowed borrowed) : Object(Type::string), markup(false), text_(borrowed.text), length_(borrowed.length) {
-  count_bytes(object_bytes);
+Str::Str(std::string text, bool is_markup) : Object(Type::string), markup(is_markup), text_(std::move(text)) {
+  count_bytes(int64_t(text_.size()) + object_bytes);
 }
 Str::~Str() {
-  budget().live_bytes -= int64_t(own_.size()) + object_bytes;
+  budget().live_bytes -= int64_t(text_.size()) + object_bytes;
 }
 
 size_t Str::count() const {
@@ -143,27 +130,12 @@ size_t Str::count() const {
   return size_t(length_);
 }
 
-size_t Str::hash() const {
-  if (hash_ == 0) hash_ = hash_of(text_);
-  return hash_;
-}
-
 void Str::append(std::string_view more) {
   check_string_size(double(text_.size()) + double(more.size()));
   charge(int64_t(more.size() / 64));
-  const size_t before = own_.size();
-  if (text_.data() != own_.data()) own_ = text_;
-  own_ += more;
-  text_ = own_;
-  count_bytes(int64_t(own_.size() - before));
+  text_ += more;
+  count_bytes(int64_t(more.size()));
   length_ = -1;
-  hash_ = 0;
-}
-
-void Str::freeze() {
-  length();
-  hash();
-  shared = true;
 }
 
 List::List(Type list_or_tuple, Values values) : Object(list_or_tuple), items(std::move(values)) {
@@ -172,6 +144,12 @@ List::List(Type list_or_tuple, Values values) : Object(list_or_tuple), items(std
 }
 List::~List() {
   budget().live_bytes -= int64_t(items.size() * sizeof(Value)) + object_bytes;
+}
+
+Dict::Dict(Items items) : Object(Type::dict), items_(std::move(items)) {
+  count_bytes(int64_t(items_.size()) * object_bytes);
+  for (const Item& item : items_) only_views_ = only_views_ && item.first.is_view();
+  if (items_.size() > max_linear_dict) build_index();
 }
 
 Dict::~Dict() {
@@ -189,39 +167,23 @@ void Dict::build_index() {
   }
 }
 
-ptrdiff_t Dict::index_of(const Value& key, size_t hash) const {
+ptrdiff_t Dict::index_of(const Value& key) const {
   if (index_.empty()) {
+    const bool views = only_views_ && key.is_view();
     for (size_t i = 0; i < items_.size(); ++i)
-      if (equal(items_[i].first, key)) return ptrdiff_t(i);
+      if (views ? items_[i].first.same_view(key) : equal(items_[i].first, key)) return ptrdiff_t(i);
+    if (!key.is_string()) hash_of(key);  // what cannot be hashed is no key
     return -1;
   }
   const size_t mask = index_.size() - 1;
-  for (size_t at = hash & mask; index_[at] != 0; at = (at + 1) & mask)
+  for (size_t at = hash_of(key) & mask; index_[at] != 0; at = (at + 1) & mask)
     if (equal(items_[index_[at] - 1].first, key)) return ptrdiff_t(index_[at] - 1);
-  return -1;
-}
-
-ptrdiff_t Dict::index_of(std::string_view key, const Str* hashed) const {
-  const auto matches = [&](const Item& item) {
-    if (!item.first.is_string()) return false;
-    const std::string_view text = item.first.text();
-    // Most keys differ in length or in their first letter, without a call.
-    return text.size() == key.size() && (key.empty() || (text[0] == key[0] && text == key));
-  };
-  if (index_.empty()) {
-    for (size_t i = 0; i < items_.size(); ++i)
-      if (matches(items_[i])) return ptrdiff_t(i);
-    return -1;
-  }
-  const size_t mask = index_.size() - 1;
-  const size_t hash = hashed != nullptr ? hashed->hash() : hash_of(key);
-  for (size_t at = hash & mask; index_[at] != 0; at = (at + 1) & mask)
-    if (matches(items_[index_[at] - 1])) return ptrdiff_t(index_[at] - 1);
   return -1;
 }
 
 void Dict::add(Value key, Value value) {
   count_bytes(object_bytes);
+  only_views_ = only_views_ && key.is_view();
   items_.emplace_back(std::move(key), std::move(value));
   if (items_.size() <= max_linear_dict) return;
   if (index_.size() < items_.size() * 2) {
@@ -235,8 +197,7 @@ void Dict::add(Value key, Value value) {
 }
 
 void Dict::set(Value key, Value value) {
-  const size_t hash = hash_of(key);
-  const ptrdiff_t i = index_of(key, hash);
+  const ptrdiff_t i = index_of(key);
   if (i >= 0)
     items_[size_t(i)].second = std::move(value);
   else
@@ -248,18 +209,7 @@ void Dict::set(std::string_view key, Value value) {
 }
 
 const Value* Dict::find(const Value& key) const {
-  if (key.is_string()) return find(key.str());
-  const ptrdiff_t i = index_of(key, hash_of(key));
-  return i < 0 ? nullptr : &items_[size_t(i)].second;
-}
-
-const Value* Dict::find(std::string_view key) const {
-  const ptrdiff_t i = index_of(key, nullptr);
-  return i < 0 ? nullptr : &items_[size_t(i)].second;
-}
-
-const Value* Dict::find(const Str& key) const {
-  const ptrdiff_t i = index_of(key.text(), &key);
+  const ptrdiff_t i = index_of(key);
   return i < 0 ? nullptr : &items_[size_t(i)].second;
 }
 
@@ -321,7 +271,7 @@ Value from_json(const Json& json) {
     case Json::value_t::number_float:
       return Value(json.get<double>());
     case Json::value_t::string:
-      return borrow(json.get_ref<const std::string&>());
+      return from_text(json.get_ref<const std::string&>());
     case Json::value_t::array: {
       const DepthGuard guard;
       Values items;
@@ -331,12 +281,11 @@ Value from_json(const Json& json) {
     }
     case Json::value_t::object: {
       const DepthGuard guard;
-      auto* dict = new Dict;
-      Value result(dict);
-      dict->reserve(json.size());
+      Dict::Items items;
+      items.reserve(json.size());
       for (const auto& [key, value] : json.get_ref<const Json::object_t&>())
-        dict->add(borrow(key), from_json(value));
-      return result;
+        items.emplace_back(from_text(key), from_json(value));
+      return Value(new Dict(std::move(items)));
     }
     default:
       fail_type("a JSON value of unknown kind");
@@ -354,17 +303,13 @@ FrozenObjects::~FrozenObjects() {
   for (size_t i = objects_.size(); i-- > 0;) delete objects_[i];
 }
 
-void freeze(const Value& value) {
-  if (!is_object(value.type()) || value.object()->shared) return;
-  if (value.is_string()) {
-    value.str().freeze();
-  } else if (value.is_sequence()) {
-    for (const Value& item : value.list().items) freeze(item);
-  } else if (value.is(Type::undefined)) {
-    freeze(value.undefined().name);
-  }
-  value.object()->shared = true;
-  if (current_frozen != nullptr) current_frozen->objects_.push_back(value.object());
+void freeze(Value& value) {
+  Object* object = value.object();
+  if (object == nullptr || object->shared) return;
+  if (value.is(Type::undefined)) freeze(value.undefined().name);
+  object->shared = true;
+  if (current_frozen != nullptr) current_frozen->objects_.push_back(object);
+  if (value.is_string()) value = Value::view(value.text());
 }
 
 std::string type_name(const Value& value) {
@@ -379,7 +324,7 @@ std::string type_name(const Value& value) {
     case Type::real:
       return "float";
     case Type::string:
-      return value.str().markup ? "Markup" : "str";
+      return value.markup() ? "Markup" : "str";
     case Type::list:
       return "list";
     case Type::tuple:

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/utf8.h"
 #include "chat/pool.h"
 #include "chorus/json.h"
 
@@ -31,12 +33,9 @@ enum class Type : uint8_t {
   range,
   opaque,
 };
-constexpr bool is_object(Type type) {
-  return type >= Type::undefined;
-}
 
-/// What a Value points to. Not atomic: the values of a rendering belong to its thread. What a Template owns is
-/// `shared` by threads and lives as long as the template: its count is never touched.
+/// What a Value counts its references to. Not atomic: the values of a rendering belong to its thread. What a
+/// Template owns is `shared` by threads and lives as long as the template: its count is never touched.
 class Object {
  public:
   explicit Object(Type t) : type(t) {}
@@ -62,20 +61,37 @@ class Undefined;
 class BigInteger;
 class Opaque;
 
+/// memcmp without a call for what is short, as names are.
+inline bool same_bytes(const char* a, const char* b, size_t size) {
+  const auto same_word = [&](auto zero, size_t at) {
+    auto x = zero, y = zero;
+    std::memcpy(&x, a + at, sizeof x);
+    std::memcpy(&y, b + at, sizeof y);
+    return x == y;
+  };
+  if (a == b) return true;
+  if (size > 16) return std::memcmp(a, b, size) == 0;
+  if (size >= 8) return same_word(uint64_t(), 0) && same_word(uint64_t(), size - 8);
+  if (size >= 4) return same_word(uint32_t(), 0) && same_word(uint32_t(), size - 4);
+  if (size >= 2) return same_word(uint16_t(), 0) && same_word(uint16_t(), size - 2);
+  return size == 0 || *a == *b;
+}
+
 class Value {
  public:
-  Value() : type_(Type::missing) { as_.integer = 0; }
-  explicit Value(bool b) : type_(Type::boolean) { as_.boolean = b; }
-  explicit Value(int64_t i) : type_(Type::integer) { as_.integer = i; }
-  explicit Value(double d) : type_(Type::real) { as_.real = d; }
-  explicit Value(Object* object) : type_(object->type) {
+  Value() : Value(Type::missing) {}
+  explicit Value(bool b) : Value(Type::boolean) { as_.boolean = b; }
+  explicit Value(int64_t i) : Value(Type::integer) { as_.integer = i; }
+  explicit Value(double d) : Value(Type::real) { as_.real = d; }
+  explicit Value(Object* object) : Value(object->type) {
+    head_.counted = true;
     as_.object = object;
     retain();
   }
-  Value(const Value& other) : type_(other.type_), as_(other.as_) {
-    if (is_object(type_)) retain();
+  Value(const Value& other) : head_(other.head_), as_(other.as_) {
+    if (head_.counted) retain();
   }
-  Value(Value&& other) noexcept : type_(other.type_), as_(other.as_) { other.type_ = Type::missing; }
+  Value(Value&& other) noexcept : head_(other.head_), as_(other.as_) { other.head_ = {}; }
   Value& operator=(const Value& other) {
     Value copy(other);
     swap(copy);
@@ -86,34 +102,45 @@ class Value {
     return *this;
   }
   ~Value() {
-    if (is_object(type_)) release();
+    if (head_.counted) release();
   }
   void swap(Value& other) noexcept {
-    std::swap(type_, other.type_);
+    std::swap(head_, other.head_);
     std::swap(as_, other.as_);
   }
 
-  static Value none() {
-    Value v;
-    v.type_ = Type::none;
+  static Value none() { return Value(Type::none); }
+  /// A string that somebody else keeps for as long as the value lives: a text of the input, or of the template.
+  /// Copies cost nothing, and most unequal ones differ in their heads. `text` is UTF-8 of less than 4 GiB.
+  static Value view(std::string_view text, bool is_ascii) {
+    Value v(Type::string);
+    v.head_.ascii = is_ascii;
+    v.head_.first = text.empty() ? '\0' : text[0];
+    v.head_.bytes = uint32_t(text.size());
+    v.as_.text = text.data();
     return v;
   }
+  static Value view(std::string_view text) { return view(text, chorus::is_ascii(text)); }
 
-  Type type() const { return type_; }
-  bool is(Type type) const { return type_ == type; }
-  bool is_missing() const { return type_ == Type::missing; }
-  bool is_none() const { return type_ == Type::none; }
-  bool is_string() const { return type_ == Type::string; }
-  bool is_integral() const { return type_ == Type::integer || type_ == Type::boolean; }
-  bool is_number() const { return is_integral() || type_ == Type::real || type_ == Type::big_integer; }
-  bool is_sequence() const { return type_ == Type::list || type_ == Type::tuple; }
+  Type type() const { return head_.type; }
+  bool is(Type type) const { return head_.type == type; }
+  bool is_missing() const { return is(Type::missing); }
+  bool is_none() const { return is(Type::none); }
+  bool is_string() const { return is(Type::string); }
+  bool is_view() const { return is_string() && !head_.counted; }
+  bool is_integral() const { return is(Type::integer) || is(Type::boolean); }
+  bool is_number() const { return is_integral() || is(Type::real) || is(Type::big_integer); }
+  bool is_sequence() const { return is(Type::list) || is(Type::tuple); }
 
   bool boolean() const { return as_.boolean; }
-  int64_t integer() const { return type_ == Type::boolean ? int64_t(as_.boolean) : as_.integer; }
+  int64_t integer() const { return is(Type::boolean) ? int64_t(as_.boolean) : as_.integer; }
   double real() const { return as_.real; }
-  Object* object() const { return as_.object; }
-  inline Str& str() const;
   inline std::string_view text() const;
+  inline bool markup() const;  ///< a string that is HTML: the `safe` and `escape` filters make them
+  inline bool ascii() const;
+  size_t text_length() const;  ///< of a string, in code points
+  /// Adds to a string that is unique().
+  void append(std::string_view more);
   inline List& list() const;
   inline Dict& dict() const;
   inline Namespace& name_space() const;
@@ -121,13 +148,24 @@ class Value {
   inline Undefined& undefined() const;
   const BigInteger& big() const;
   inline Opaque& opaque() const;
+  /// Null for plain values and views.
+  Object* object() const { return head_.counted ? as_.object : nullptr; }
 
   /// Python's `is`.
   bool same_as(const Value& other) const;
+  /// Whether two views are the same text.
+  bool same_view(const Value& other) const {
+    return std::memcmp(&head_, &other.head_, sizeof head_) == 0 &&
+           same_bytes(as_.text, other.as_.text, head_.bytes);
+  }
   /// Nobody else holds this object: it may be changed in place.
-  bool unique() const { return is_object(type_) && !as_.object->shared && as_.object->references == 1; }
+  bool unique() const { return head_.counted && !as_.object->shared && as_.object->references == 1; }
 
  private:
+  explicit Value(Type type) {
+    head_.type = type;
+    as_.integer = 0;
+  }
   void retain() {
     if (!as_.object->shared) ++as_.object->references;
   }
@@ -135,47 +173,43 @@ class Value {
     if (!as_.object->shared && --as_.object->references == 0) destroy(as_.object);
   }
 
-  Type type_;
+  struct Head {
+    Type type = Type::missing;
+    bool counted = false;  ///< `object` is what holds the value
+    bool ascii = false;    ///< of a view
+    char first = 0;        ///< byte of a view
+    uint32_t bytes = 0;    ///< of a view
+  };
+  static_assert(sizeof(Head) == 8);
+  Head head_;
   union {
     bool boolean;
     int64_t integer;
     double real;
     Object* object;
+    const char* text;
   } as_;
 };
 
 using Values = std::vector<Value, PoolAllocator<Value>>;
 
-/// A string of Unicode text, kept as UTF-8. `markup` strings are HTML that is not escaped again (the `safe` and
-/// `escape` filters make them).
+/// A string of Unicode text that a template made, kept as UTF-8.
 class Str : public Object {
  public:
-  explicit Str(std::string text, bool is_markup = false);
-  struct Borrowed {
-    std::string_view text;  ///< somebody else keeps it for as long as the Str lives
-    int64_t length;         ///< in code points, -1 = not known
-  };
-  explicit Str(Borrowed borrowed);
+  Str(std::string text, bool is_markup);
   ~Str() override;
 
   std::string_view text() const { return text_; }
   size_t length() const { return length_ >= 0 ? size_t(length_) : count(); }  ///< in code points
-  bool ascii() const { return length() == text_.size(); }
-  size_t hash() const;
-  /// Adds to a string that nobody else holds.
   void append(std::string_view more);
-  /// Fills the caches, so that reading never writes.
-  void freeze();
 
   const bool markup;
 
  private:
   size_t count() const;
 
-  std::string own_;  // empty where somebody else keeps the text
-  std::string_view text_;
+  std::string text_;
   mutable int64_t length_ = -1;
-  mutable size_t hash_ = 0;  // 0 = not computed
 };
 
 /// A list or a tuple.
@@ -191,14 +225,16 @@ class List : public Object {
 /// Keeps the order in which keys were added. Filled by its maker, then constant.
 class Dict : public Object {
  public:
-  Dict() : Object(Type::dict) {}
-  ~Dict() override;
-
   using Item = std::pair<Value, Value>;
   using Items = std::vector<Item, PoolAllocator<Item>>;
+
+  Dict() : Object(Type::dict) {}
+  /// Of keys that all differ.
+  explicit Dict(Items items);
+  ~Dict() override;
+
   const Items& items() const { return items_; }
   size_t size() const { return items_.size(); }
-  void reserve(size_t n) { items_.reserve(n); }
   /// Throws TypeError for a key that is not hashable.
   void set(Value key, Value value);
   void set(std::string_view key, Value value);
@@ -208,18 +244,16 @@ class Dict : public Object {
   }
   /// Null where there is none.
   const Value* find(const Value& key) const;
-  const Value* find(std::string_view key) const;
-  /// The same for a string whose hash may be known already.
-  const Value* find(const Str& key) const;
+  const Value* find(std::string_view key) const { return find(Value::view(key)); }
   /// set() for a key that is known to be new.
   void add(Value key, Value value);
 
  private:
-  ptrdiff_t index_of(const Value& key, size_t hash) const;
-  ptrdiff_t index_of(std::string_view key, const Str* hashed) const;
+  ptrdiff_t index_of(const Value& key) const;
   void build_index();
 
   Items items_;
+  bool only_views_ = true;       // so far all keys are
   std::vector<uint32_t> index_;  // open addressing, item + 1; empty while a linear search is quicker
 };
 
@@ -278,11 +312,14 @@ class Opaque : public Object {
   virtual int64_t length() const { return -1; }  ///< -1 = no len()
 };
 
-inline Str& Value::str() const {
-  return *static_cast<Str*>(as_.object);
-}
 inline std::string_view Value::text() const {
-  return str().text();
+  return head_.counted ? static_cast<Str*>(as_.object)->text() : std::string_view(as_.text, head_.bytes);
+}
+inline bool Value::markup() const {
+  return head_.counted && static_cast<Str*>(as_.object)->markup;
+}
+inline bool Value::ascii() const {
+  return head_.counted ? text_length() == text().size() : head_.ascii;
 }
 inline List& Value::list() const {
   return *static_cast<List*>(as_.object);
@@ -316,7 +353,7 @@ Value make_undefined_attribute(const Value& owner, Value name);
 /// `hint` are the words of the error, should somebody use it.
 Value make_undefined_hint(std::string hint);
 
-/// JSON as Python's json module reads it. Its strings stay where they are: `json` must outlive the value.
+/// JSON as Python's json module reads it. Its strings become views: `json` must outlive the value.
 Value from_json(const Json& json);
 
 /// Owns what was frozen while it was the thread's current one: the constants of a template. To be destroyed after
@@ -338,13 +375,13 @@ class FrozenObjects {
   };
 
  private:
-  friend void freeze(const Value& value);
+  friend void freeze(Value& value);
   std::vector<Object*> objects_;  // what an object refers to stands before it
 };
 
-/// Marks the value and all that it holds as shared by threads. Its owner is the current FrozenObjects; without one
-/// it lives forever (the globals).
-void freeze(const Value& value);
+/// Marks the value and all that it holds as shared by threads; a string becomes a view. Its owner is the current
+/// FrozenObjects; without one it lives forever (the globals).
+void freeze(Value& value);
 
 /// "str", "int", "NoneType", ... as type(value).__name__ gives it.
 std::string type_name(const Value& value);

@@ -14,7 +14,7 @@ cmake -S . -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$clang" -DCMAKE_BUILD_TYPE
   -DCHORUS_FUZZ=ON -DCHORUS_SANITIZE=address,undefined,fuzzer-no-link >/dev/null
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
-  mapfile -t targets < <(ninja -C "$build" -t targets all | sed -n 's/^\([a-z_]*\)_fuzz: phony$/\1/p' | sort)
+  mapfile -t targets < <(ninja -C "$build" -t targets all | sed -n '/^cmake_/d; s/^\([a-z_]*\)_fuzz: phony$/\1/p' | sort)
 fi
 ninja -C "$build" -j "${JOBS:-$(nproc)}" "${targets[@]/%/_fuzz}"
 failed=()
