@@ -1,13 +1,10 @@
 #include "base/utf8.h"
 
-#include <cstdint>
-#include <cstring>
-
 namespace chorus {
 namespace {
 
 struct Lead {
-  int size;                       // bytes of the whole character, 0 = not a lead byte
+  int size;                              // bytes of the whole character, 0 = not a lead byte
   unsigned char second_from, second_to;  // range of the second byte (Unicode standard, table 3-7)
 };
 
@@ -33,12 +30,6 @@ size_t matching_bytes(std::string_view text, size_t at, const Lead& lead) {
     ++n;
   }
   return n;
-}
-
-bool ascii_word(const char* text) {
-  uint64_t word;
-  std::memcpy(&word, text, sizeof word);
-  return (word & 0x8080808080808080) == 0;
 }
 
 }  // namespace
@@ -73,21 +64,9 @@ void append_utf8(std::string& out, char32_t c) {
   }
 }
 
-bool is_ascii(std::string_view text) {
-  const size_t size = text.size();
-  if (size < 8) {
-    char bits = 0;
-    for (const char c : text) bits |= c;
-    return static_cast<unsigned char>(bits) < 0x80;
-  }
-  for (size_t at = 0; at + 8 < size; at += 8)
-    if (!ascii_word(text.data() + at)) return false;
-  return ascii_word(text.data() + size - 8);
-}
-
 bool is_utf8(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
-    if (at + 8 <= text.size() && ascii_word(text.data() + at)) {
+    if (at + 8 <= text.size() && is_ascii(text.substr(at, 8))) {
       at += 8;
       continue;
     }
@@ -103,8 +82,10 @@ std::string replace_invalid_utf8(std::string_view text) {
   out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
     const CodePoint c = decode_utf8(text, at);
-    if (c.valid) out.append(text, at, c.size);
-    else append_utf8(out, 0xfffd);
+    if (c.valid)
+      out.append(text, at, c.size);
+    else
+      append_utf8(out, 0xfffd);
     at += c.size;
   }
   return out;
@@ -115,7 +96,8 @@ size_t complete_utf8_prefix(std::string_view text) {
   const size_t from = text.size() < 3 ? 0 : text.size() - 3;
   for (size_t at = from; at < text.size(); ++at) {
     const Lead lead = lead_of(static_cast<unsigned char>(text[at]));
-    if (lead.size > 1 && at + size_t(lead.size) > text.size() && at + matching_bytes(text, at, lead) == text.size())
+    if (lead.size > 1 && at + size_t(lead.size) > text.size() &&
+        at + matching_bytes(text, at, lead) == text.size())
       return at;
   }
   return text.size();

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -23,7 +24,24 @@ void append_utf8(std::string& out, char32_t code_point);
 
 /// Whether all of the text is UTF-8.
 bool is_utf8(std::string_view text);
-bool is_ascii(std::string_view text);
+
+/// Inline, because most texts are names of a few letters.
+inline bool is_ascii(std::string_view text) {
+  const auto high_bits = [&]<typename Word>(size_t at, Word word) {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    return word & Word(0x8080808080808080);
+  };
+  const size_t size = text.size();
+  if (size >= 8) {
+    for (size_t at = 0; at + 8 < size; at += 8)
+      if (high_bits(at, uint64_t()) != 0) return false;
+    return high_bits(size - 8, uint64_t()) == 0;
+  }
+  if (size >= 4) return (high_bits(0, uint32_t()) | high_bits(size - 4, uint32_t())) == 0;
+  char bits = 0;
+  for (const char c : text) bits |= c;
+  return static_cast<unsigned char>(bits) < 0x80;
+}
 
 /// Every broken piece replaced by U+FFFD.
 std::string replace_invalid_utf8(std::string_view text);

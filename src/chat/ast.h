@@ -42,6 +42,7 @@ enum class ExprKind : uint8_t {
   logical_and,
   logical_or,
   binary,
+  sum,
   concat,
   compare,
   conditional,
@@ -81,14 +82,16 @@ struct DictDisplay : Expr {
   std::vector<std::pair<ExprPtr, ExprPtr>> items;
 };
 
+struct NamedMethods;
+
 /// operand.name
 struct Attribute : Expr {
   Attribute(Position p, ExprPtr o, std::string_view n);
   ExprPtr operand;
-  Value name;             ///< a string
-  uint32_t method_of;     ///< the types that have a method of that name, see methods.h
-  bool hidden;            ///< begins with "__": perhaps an attribute that the sandbox hides
-  Value missing_in_dict;  ///< the Undefined that a dict without that key gives
+  Value name;                   ///< a string
+  const NamedMethods& methods;  ///< of that name
+  bool hidden;                  ///< begins with "__": perhaps an attribute that the sandbox hides
+  Value missing_in_dict;        ///< the Undefined that a dict without that key gives
 };
 
 /// operand[index]
@@ -145,9 +148,20 @@ struct Unary : Expr {
   ExprPtr operand;
 };
 
+/// first + term + term ...
+struct Sum : Expr {
+  Sum(Position p, ExprPtr f) : Expr(ExprKind::sum, p), first(std::move(f)) {}
+  struct Term {
+    Position where;  // of the +
+    ExprPtr value;
+  };
+  ExprPtr first;
+  std::vector<Term> terms;
+};
+
 enum class BinaryOp : uint8_t { add, sub, mul, div, floordiv, mod, pow };
 
-/// Arithmetic, and, or.
+/// Arithmetic but for +, and, or.
 struct Binary : Expr {
   Binary(ExprKind k, Position p, ExprPtr l, ExprPtr r, BinaryOp o = BinaryOp::add)
       : Expr(k, p), op(o), left(std::move(l)), right(std::move(r)) {}

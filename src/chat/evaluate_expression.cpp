@@ -13,10 +13,6 @@ namespace {
 
 constexpr size_t few_arguments = 4;
 
-bool is_literal_or_name(const Expr& expr) {
-  return expr.kind == ExprKind::name || expr.kind == ExprKind::constant;
-}
-
 Value concat(Value a, const Value& b) {
   if (a.is_string() && b.is_string() && !a.markup() && !b.markup()) return add(std::move(a), b);
   std::string text = to_text(a);
@@ -135,6 +131,8 @@ Value Evaluator::eval_compound(const Expr& expr) {
     }
     case ExprKind::binary:
       return eval_binary(static_cast<const Binary&>(expr));
+    case ExprKind::sum:
+      return eval_sum(static_cast<const Sum&>(expr));
     case ExprKind::concat:
       return eval_concat(static_cast<const Sequence&>(expr));
     case ExprKind::compare:
@@ -187,7 +185,7 @@ const Value& Evaluator::eval_attribute(const Attribute& expr, Value& scratch) {
   count_step();
   const Value& operand = eval(*expr.operand, scratch);
   at_ = &expr.where;
-  if (operand.is(Type::dict) && !has_method(expr.method_of, Type::dict)) {
+  if (operand.is(Type::dict) && !has_method(expr.methods, Type::dict)) {
     const Value* found = operand.dict().find(expr.name);
     if (found != nullptr) return element(operand, *found, scratch);
     if (!expr.hidden) return expr.missing_in_dict;
@@ -271,10 +269,10 @@ Value Evaluator::call_with(const Call& expr, const Value* caller) {
     const auto& attribute = static_cast<const Attribute&>(*expr.callee);
     Value scratch;
     const Value& self = eval(*attribute.operand, scratch);
-    if (has_method(attribute.method_of, self.type())) {
+    if (has_method(attribute.methods, self.type())) {
       return with_arguments(expr.arguments, caller, [&](const Arguments& arguments) {
         at_ = &expr.where;
-        return call_method(*this, self, attribute.name, arguments);
+        return call_method(*this, self, attribute.methods, attribute.name, arguments);
       });
     }
     at_ = &attribute.where;
@@ -298,15 +296,19 @@ Value Evaluator::call(const Value& callee, const Arguments& arguments) {
   fail_type("'" + type_name(callee) + "' object is not callable");
 }
 
-Value Evaluator::eval_binary(const Binary& expr) {
-  Value right_scratch;
-  if (expr.op == BinaryOp::add && !is_literal_or_name(*expr.left)) {  // a + b + c grows one string
-    Value left = eval_compound(*expr.left);
-    const Value& right = eval(*expr.right, right_scratch);
-    at_ = &expr.where;
-    return add(std::move(left), right);
+Value Evaluator::eval_sum(const Sum& expr) {
+  Value total = eval(*expr.first);
+  for (const auto& [where, value] : expr.terms) {
+    Value scratch;
+    const Value& term = eval(*value, scratch);
+    at_ = &where;
+    total = add(std::move(total), term);
   }
-  Value left_scratch;
+  return total;
+}
+
+Value Evaluator::eval_binary(const Binary& expr) {
+  Value left_scratch, right_scratch;
   const Value& left = eval(*expr.left, left_scratch);
   const Value& right = eval(*expr.right, right_scratch);
   at_ = &expr.where;
@@ -316,6 +318,12 @@ Value Evaluator::eval_binary(const Binary& expr) {
 bool Evaluator::eval_compare(const Compare& expr) {
   Value left_scratch, right_scratch;
   const Value* left = &eval(*expr.first, left_scratch);
+  if (expr.links.size() == 1) {
+    const auto& [op, operand] = expr.links[0];
+    const Value& right = eval(*operand, right_scratch);
+    at_ = &expr.where;
+    return op == CompareOp::eq ? equal(*left, right) : compare(op, *left, right);
+  }
   for (size_t i = 0; i < expr.links.size(); ++i) {
     const auto& [op, operand] = expr.links[i];
     const Value* right = &eval(*operand, right_scratch);

@@ -24,7 +24,6 @@ bool Evaluator::print_macro_call(const Expr& expr) {
   if (call.callee->kind != ExprKind::name) return false;
   const Macro* macro = as_macro(variable(static_cast<const Name&>(*call.callee).variable));
   if (macro == nullptr || !call.arguments.plain()) return false;
-  const DepthGuard guard;
   std::array<Value, 4> arguments;
   const size_t count = call.arguments.positional.size();
   if (count > arguments.size()) return false;
@@ -34,34 +33,26 @@ bool Evaluator::print_macro_call(const Expr& expr) {
   return true;
 }
 
-// {{ a + b + c }}: strings go straight into the output. False, with nothing printed, for other sums.
-bool Evaluator::print_sum(const Binary& sum) {
-  std::array<const Binary*, 16> chain;  // from the outermost to the innermost
-  size_t length = 0;
-  const Expr* first = &sum;
-  while (first->kind == ExprKind::binary && static_cast<const Binary*>(first)->op == BinaryOp::add) {
-    if (length == chain.size()) return false;
-    chain[length++] = static_cast<const Binary*>(first);
-    first = chain[length - 1]->left.get();
-  }
-  if (length == 0) return false;
-  const DepthGuard guard;
+// {{ a + b + c }}: strings go straight into the output.
+void Evaluator::print_sum(const Sum& sum) {
   const auto is_plain = [](const Value& v) { return v.is_string() && !v.markup(); };
-  Value scratch;
-  const Value& start = eval(*first, scratch);
   const size_t begin = out_->size();
-  const bool plain = is_plain(start);
-  if (plain) out_->append(start.text());
-  Value total;  // once an operand is no plain string: of all until then
-  if (!plain) total = start;
-  while (length > 0) {
-    const Binary& next = *chain[--length];
+  Value total;  // missing while all are plain strings, which are printed already
+  {
+    Value scratch;
+    const Value& first = eval(*sum.first, scratch);
+    if (is_plain(first))
+      out_->append(first.text());
+    else
+      total = first;
+  }
+  for (const auto& [where, value] : sum.terms) {
     count_step();
-    Value right_scratch;
-    const Value& right = eval(*next.right, right_scratch);
-    at_ = &next.where;
-    if (total.is_missing() && is_plain(right)) {
-      out_->append(right.text());
+    Value scratch;
+    const Value& term = eval(*value, scratch);
+    at_ = &where;
+    if (total.is_missing() && is_plain(term)) {
+      out_->append(term.text());
       check_string_size(out_->size());
       continue;
     }
@@ -69,10 +60,9 @@ bool Evaluator::print_sum(const Binary& sum) {
       total = make_string(std::string_view(*out_).substr(begin));
       out_->resize(begin);
     }
-    total = add(std::move(total), right);
+    total = add(std::move(total), term);
   }
   if (!total.is_missing()) print(total);
-  return true;
 }
 
 void Evaluator::run_call_block(const CallBlock& node) {

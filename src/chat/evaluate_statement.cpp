@@ -8,7 +8,7 @@
 namespace chorus::jinja {
 namespace {
 
-constexpr size_t first_output_bytes = 2000;  // most prompts fit: no copies while they grow
+constexpr size_t first_output_bytes = 1000;  // malloc is quick up to here
 
 /// The elements of an iterable for which a loop's condition holds, tested as they are asked for.
 class FilteredItems : public Opaque {
@@ -167,7 +167,10 @@ void Evaluator::run_output(const Output& node) {
       }
     }
     if (!autoescape_ && part->kind == ExprKind::call && print_macro_call(*part)) continue;
-    if (!autoescape_ && part->kind == ExprKind::binary && print_sum(static_cast<const Binary&>(*part))) continue;
+    if (!autoescape_ && part->kind == ExprKind::sum) {
+      print_sum(static_cast<const Sum&>(*part));
+      continue;
+    }
     Value scratch;
     const Value& value = eval(*part, scratch);
     at_ = &part->where;

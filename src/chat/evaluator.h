@@ -81,6 +81,7 @@ class Evaluator {
   static const Value& element(const Value& owner, const Value& found, Value& scratch);
   Value eval_slice(const Value& value, const Slice& slice);
   Value eval_call(const Call& expr);
+  Value eval_sum(const Sum& expr);
   Value eval_binary(const Binary& expr);
   bool eval_compare(const Compare& expr);
   Value eval_filter(const FilterCall& expr, const Value* text = nullptr);
@@ -97,7 +98,7 @@ class Evaluator {
   Flow run(const Statement& statement);
   void run_output(const Output& node);
   bool print_macro_call(const Expr& expr);
-  bool print_sum(const Binary& sum);
+  void print_sum(const Sum& sum);
   void print(const Value& value);
   Flow run_if(const If& node);
   Flow run_for(const For& node);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 #include "base/utf8.h"
 #include "chat/callables.h"
@@ -42,6 +43,14 @@ void JsonWriter::write_unit(uint16_t unit) {
 
 // How far the text goes on as it is.
 size_t JsonWriter::plain_end(std::string_view text, size_t at) const {
+  constexpr uint64_t ones = 0x0101010101010101, high = 0x8080808080808080;
+  for (; at + 8 <= text.size(); at += 8) {  // eight bytes at once: a high bit where one is below 0x20, '"' or '\\'
+    uint64_t word;
+    std::memcpy(&word, text.data() + at, sizeof word);
+    const uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
+    const uint64_t special = ((word - ones * 0x20) | (quote - ones) | (slash - ones)) & ~word & high;
+    if (special != 0 || (ensure_ascii && (word & high) != 0)) break;
+  }
   while (at < text.size()) {
     const auto c = static_cast<unsigned char>(text[at]);
     if (c < 0x20 || c == '"' || c == '\\' || (ensure_ascii && c >= 0x80)) break;

@@ -121,12 +121,6 @@ constexpr Method number_methods[] = {
     {"is_integer", is_integer},
 };
 
-// All methods by name; for each type the function, or one that stands for "forbidden".
-struct Entry {
-  uint32_t callable = 0, forbidden = 0;  // types, one bit each
-  std::array<Function, 16> run{};
-};
-
 class MethodTable {
  public:
   MethodTable() {
@@ -145,18 +139,18 @@ class MethodTable {
       add(Type::big_integer, method.name, method.run);
     }
   }
-  const Entry* find(std::string_view name) const {
+  const NamedMethods* find(std::string_view name) const {
     const auto it = entries_.find(name);
     return it == entries_.end() ? nullptr : &it->second;
   }
 
  private:
   void add(Type type, std::string_view name, Function run) {
-    Entry& entry = entries_[name];
+    NamedMethods& entry = entries_[name];
     entry.run[size_t(type)] = run;
     (run != nullptr ? entry.callable : entry.forbidden) |= 1u << unsigned(type);
   }
-  std::map<std::string_view, Entry> entries_;
+  std::map<std::string_view, NamedMethods> entries_;
 };
 
 const MethodTable& table() {
@@ -166,9 +160,10 @@ const MethodTable& table() {
 
 }  // namespace
 
-uint32_t types_with_method(std::string_view name) {
-  const Entry* entry = table().find(name);
-  return entry == nullptr ? 0 : entry->callable | entry->forbidden;
+const NamedMethods& methods_named(std::string_view name) {
+  static const NamedMethods none;
+  const NamedMethods* entry = table().find(name);
+  return entry == nullptr ? none : *entry;
 }
 
 Value unsafe_attribute(const Value& value, const Value& name) {
@@ -179,9 +174,9 @@ Value unsafe_attribute(const Value& value, const Value& name) {
   return result;
 }
 
-Value call_method(Evaluator& evaluator, const Value& self, const Value& name, const Arguments& arguments) {
-  const Entry* entry = table().find(name.text());
-  const Function run = entry->run[size_t(self.type())];
+Value call_method(Evaluator& evaluator, const Value& self, const NamedMethods& methods, const Value& name,
+                  const Arguments& arguments) {
+  const Function run = methods.run[size_t(self.type())];
   if (run == nullptr) fail_undefined(unsafe_attribute(self, name));
   return run(evaluator, self, arguments);
 }
@@ -228,11 +223,10 @@ Value attribute_of(Evaluator& evaluator, const Value& value, const Value& name) 
     default:
       break;
   }
-  const Entry* entry = table().find(text);
-  if (entry == nullptr) return {};
-  if (has_method(entry->callable, value.type()))
-    return make_callable(text, value, entry->run[size_t(value.type())]);
-  if (has_method(entry->forbidden, value.type()) && !value.is(Type::real)) return unsafe_attribute(value, name);
+  const NamedMethods& methods = methods_named(text);
+  if (has_type(methods.callable, value.type()))
+    return make_callable(text, value, methods.run[size_t(value.type())]);
+  if (has_type(methods.forbidden, value.type()) && !value.is(Type::real)) return unsafe_attribute(value, name);
   return {};
 }
 

@@ -30,7 +30,7 @@ Attribute::Attribute(Position p, ExprPtr o, std::string_view n)
     : Expr(ExprKind::attribute, p),
       operand(std::move(o)),
       name(make_string(n)),
-      method_of(types_with_method(n)),
+      methods(methods_named(n)),
       hidden(n.starts_with("__")) {
   freeze(name);
   auto* undefined = new Undefined(name);
@@ -173,10 +173,21 @@ ExprPtr Parser::parse_sum() {
   ExprPtr left = parse_concat();
   while (is(Token::add) || is(Token::sub)) {
     const Lexeme op = next();
-    auto node = std::make_unique<Binary>(ExprKind::binary, op.where, std::move(left), parse_concat(),
-                                         op.token == Token::add ? BinaryOp::add : BinaryOp::sub);
-    const Binary& n = *node;
-    left = done(std::move(node), {n.left.get(), n.right.get()});
+    ExprPtr right = parse_concat();
+    if (op.token == Token::add) {
+      if (left->kind != ExprKind::sum) {
+        const int depth = left->depth;
+        left = std::make_unique<Sum>(op.where, std::move(left));
+        deepen(*left, depth);
+      }
+      deepen(*left, right->depth);
+      static_cast<Sum&>(*left).terms.push_back({op.where, std::move(right)});
+    } else {
+      const int depth = std::max(left->depth, right->depth);
+      left =
+          std::make_unique<Binary>(ExprKind::binary, op.where, std::move(left), std::move(right), BinaryOp::sub);
+      deepen(*left, depth);
+    }
   }
   return left;
 }

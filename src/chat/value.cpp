@@ -74,20 +74,23 @@ Value from_text(const std::string& text) {
 
 // A long chain of objects must not be freed by recursion: beyond some depth they wait in a list.
 void destroy(Object* object) noexcept {
-  thread_local int depth = 0;
-  thread_local std::vector<Object*> waiting;
+  thread_local constinit int depth = 0;
+  thread_local constinit bool any_waiting = false;
+  thread_local std::vector<Object*> waiting;  // costs a check for each use
   if (depth >= max_destroy_depth) {
     waiting.push_back(object);
+    any_waiting = true;
     return;
   }
   ++depth;
   delete object;
-  if (depth == 1) {
+  if (depth == 1 && any_waiting) {
     while (!waiting.empty()) {
       Object* next = waiting.back();
       waiting.pop_back();
       delete next;
     }
+    any_waiting = false;
   }
   --depth;
 }
@@ -169,9 +172,8 @@ void Dict::build_index() {
 
 ptrdiff_t Dict::index_of(const Value& key) const {
   if (index_.empty()) {
-    const bool views = only_views_ && key.is_view();
     for (size_t i = 0; i < items_.size(); ++i)
-      if (views ? items_[i].first.same_view(key) : equal(items_[i].first, key)) return ptrdiff_t(i);
+      if (equal(items_[i].first, key)) return ptrdiff_t(i);
     if (!key.is_string()) hash_of(key);  // what cannot be hashed is no key
     return -1;
   }
@@ -209,6 +211,11 @@ void Dict::set(std::string_view key, Value value) {
 }
 
 const Value* Dict::find(const Value& key) const {
+  if (only_views_ && key.is_view() && index_.empty()) {  // nearly all: a message's members
+    for (const auto& [name, value] : items_)
+      if (name.same_view(key)) return &value;
+    return nullptr;
+  }
   const ptrdiff_t i = index_of(key);
   return i < 0 ? nullptr : &items_[size_t(i)].second;
 }

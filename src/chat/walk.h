@@ -57,6 +57,10 @@ void for_each_child(const Expr& expr, Visit visit) {
     case ExprKind::binary:
       visit(static_cast<const Binary&>(expr).left.get());
       return visit(static_cast<const Binary&>(expr).right.get());
+    case ExprKind::sum:
+      visit(static_cast<const Sum&>(expr).first.get());
+      for (const auto& term : static_cast<const Sum&>(expr).terms) visit(term.value.get());
+      return;
     case ExprKind::compare:
       visit(static_cast<const Compare&>(expr).first.get());
       for (const auto& [op, operand] : static_cast<const Compare&>(expr).links) visit(operand.get());

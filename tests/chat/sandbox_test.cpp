@@ -65,7 +65,7 @@ const Hostile hostile[] = {
     {"nested lists", "{{ " + repeat("[", 100000) + repeat("]", 100000) + " }}", "nested too deeply"},
     {"many nots", "{{ " + repeat("not ", 100000) + "1 }}", "nested too deeply"},
     {"many minuses", "{{ " + repeat("- ", 100000) + "1 }}", "nested too deeply"},
-    {"a long sum", "{{ 1" + repeat("+1", 100000) + " }}", "nested too deeply"},
+    {"a long difference", "{{ 1" + repeat("-1", 100000) + " }}", "nested too deeply"},
     {"a long chain of attributes", "{{ a" + repeat(".b", 100000) + " }}", "nested too deeply"},
     {"a long chain of filters", "{{ a" + repeat("|e", 100000) + " }}", "nested too deeply"},
     {"a long chain of conditions", "{{ 1" + repeat(" if 1 else 2", 100000) + " }}", "nested too deeply"},
