@@ -79,6 +79,15 @@ struct StepCost {
 /// `context`: positions of each row.
 StepCost step_cost(const Model& model, int64_t rows, int64_t context);
 
+/// Bytes per second that the memory of the model's device gives at most, measured now: read, and copied (read and
+/// written). Zeros where that is the host's memory.
+struct DeviceBandwidth {
+  double read = 0, copy = 0;
+};
+DeviceBandwidth measure_bandwidth(const Model& model);
+/// Bytes of that memory that are taken at present, by anything; 0 where it is the host's.
+uint64_t used_device_bytes(const Model& model);
+
 /// Where the time goes, one entry per kind and size of op.
 struct OpCost {
   std::string name = {};  ///< "mat_mul 2880 -> 5120"

@@ -171,6 +171,14 @@ double measure_mac_rate(const Model& model) {
   return model.state().backend->measure_mac_rate();
 }
 
+DeviceBandwidth measure_bandwidth(const Model& model) {
+  const std::lock_guard turn(model.state().turn);
+  const Backend::Bandwidth measured = model.state().backend->measure_bandwidth();
+  return {.read = measured.read, .copy = measured.copy};
+}
+
+uint64_t used_device_bytes(const Model& model) { return model.state().backend->used_bytes(); }
+
 Model load_model(std::string_view name, const LoadOptions& options) {
   const std::filesystem::path folder = find_model(name);
   const uint64_t budget = options.memory_bytes > 0

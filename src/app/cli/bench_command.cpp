@@ -26,7 +26,7 @@ struct Options {
   ModelOptions model;
   std::string synthetic, synthetic_dir;
   std::vector<int64_t> batch = {1, 8, 29, 101};
-  int64_t prompt_tokens = 70, generate = 256;
+  int64_t prompt_tokens = 70, generate = 256, step_tokens = 512;
   uint64_t seed = 0;
   bool roofline = false, json = false;
 };
@@ -39,10 +39,11 @@ struct Measured {
   StepCost cost;                                // of a step half-way through
   std::vector<OpCost> prefill_ops, decode_ops;  // with --roofline
   double all_decode_s;                          // with the steps in which some rows have ended
+  uint64_t device_bytes, kv_bytes;              // of the device, taken at the end
 };
 
 struct Roofs {
-  double bandwidth, one_thread, macs;  // the latter two with --roofline
+  double bandwidth, copy_bandwidth, one_thread, macs;  // copies: of a device; the latter two with --roofline
 };
 
 double seconds_since(Clock::time_point begin) {
@@ -73,8 +74,11 @@ TokenIds random_prompt(std::mt19937_64& random, int64_t tokens, int64_t vocabula
   return ids;
 }
 
-Measured measure(const Model& model, const Options& o, int64_t batch) {
-  Engine engine(model, {.max_rows = batch, .context = o.prompt_tokens + o.generate + 1, .share_prefixes = false});
+Measured measure(const Model& model, const Options& o, int64_t batch, bool profile) {
+  Engine engine(model, {.max_rows = batch,
+                        .max_step_tokens = o.step_tokens,
+                        .context = o.prompt_tokens + o.generate + 1,
+                        .share_prefixes = false});
   std::mt19937_64 random(o.seed);
   for (int64_t row = 0; row < batch; ++row)
     engine.add({.id = std::to_string(row),
@@ -90,7 +94,9 @@ Measured measure(const Model& model, const Options& o, int64_t batch) {
              .cost = step_cost(model, batch, o.prompt_tokens + o.generate / 2),
              .prefill_ops = {},
              .decode_ops = {},
-             .all_decode_s = 0};
+             .all_decode_s = 0,
+             .device_bytes = 0,
+             .kv_bytes = engine.kv_bytes()};
   std::vector<double> steps;
   int64_t tokens = 0, finished = 0;
   const auto count = [&](const Event& event) {
@@ -101,7 +107,7 @@ Measured measure(const Model& model, const Options& o, int64_t batch) {
     }
   };
   bool prefilling = true;
-  if (o.roofline) start_profile(model);
+  if (profile) start_profile(model);
   for (int64_t answered = 0;;) {
     const int64_t before = tokens;
     const Clock::time_point begin = Clock::now();
@@ -112,11 +118,12 @@ Measured measure(const Model& model, const Options& o, int64_t batch) {
     answered = std::max(answered, tokens - before);
     if (tokens - before < batch || !prefilling) continue;
     prefilling = false;  // every row has its prompt behind it
-    if (!o.roofline) continue;
+    if (!profile) continue;
     m.prefill_ops = end_profile(model);
     start_profile(model);
   }
-  if (o.roofline) (prefilling ? m.prefill_ops : m.decode_ops) = end_profile(model);
+  if (profile) (prefilling ? m.prefill_ops : m.decode_ops) = end_profile(model);
+  m.device_bytes = used_device_bytes(model);
   m.prefill_tokens = double(batch * o.prompt_tokens);
   for (const double s : steps) m.decode_s += s;
   m.decode_tokens = double(int64_t(steps.size()) * batch);
@@ -124,6 +131,17 @@ Measured measure(const Model& model, const Options& o, int64_t batch) {
     std::nth_element(steps.begin(), steps.begin() + int64_t(steps.size() / 2), steps.end());
     m.step_s = steps[steps.size() / 2];
   }
+  return m;
+}
+
+// On a device, ops are timed one by one by its own clock, and what they take is set beside steps that are not.
+Measured measure(const Model& model, const Options& o, int64_t batch) {
+  const bool twice = o.roofline && used_device_bytes(model) > 0;
+  Measured m = measure(model, o, batch, o.roofline && !twice);
+  if (!twice) return m;
+  Measured timed = measure(model, o, batch, true);
+  m.prefill_ops = std::move(timed.prefill_ops);
+  m.decode_ops = std::move(timed.decode_ops);
   return m;
 }
 
@@ -147,12 +165,15 @@ Json to_json(const Measured& m, double bandwidth) {
                {"step_bytes", m.cost.bytes},
                {"step_macs", m.cost.macs},
                {"bandwidth_share", m.step_s > 0 ? m.cost.bytes / m.step_s / bandwidth : 0}};
+  if (m.device_bytes > 0) json["device_bytes"] = m.device_bytes;
+  json["kv_bytes"] = m.kv_bytes;
   if (!m.prefill_ops.empty()) json["prefill_ops"] = to_json(m.prefill_ops);
   if (!m.decode_ops.empty()) json["decode_ops"] = to_json(m.decode_ops);
   return json;
 }
 
-// Where a phase's time went; the last line is what lies between the ops: scheduling, sampling, events.
+// Where a phase's time went; the last line is what lies between the ops: scheduling, events, the host's sampling. On a
+// device it may be negative: there ops overlap.
 std::string op_table(std::string_view phase, std::vector<OpCost> ops, double seconds, const Roofs& roofs) {
   std::ranges::sort(ops, std::greater(), &OpCost::seconds);
   std::string text = fmt::format("  {:<30}  {:>8}  {:>7}  {:>8}  {:>9}  {:>8}  {:>9}\n", phase, "seconds", "share",
@@ -181,25 +202,47 @@ std::string table_line(const Measured& m, double bandwidth, bool roofline) {
   return line + "\n";
 }
 
+std::string memory_line(const Model& model, const Measured& m) {
+  const double weights = double(model.weight_bytes()), kv = double(m.kv_bytes);
+  return fmt::format("       device memory: {} (weights {}, kv cache {}, all else {})\n",
+                     bytes_text(double(m.device_bytes)), bytes_text(weights), bytes_text(kv),
+                     bytes_text(double(m.device_bytes) - weights - kv));
+}
+
+Roofs measure_roofs(const Model& model, const Options& o, int threads) {
+  const DeviceBandwidth device = measure_bandwidth(model);
+  return {.bandwidth = device.read > 0 ? device.read : measure_read_bandwidth(threads),
+          .copy_bandwidth = device.copy,
+          .one_thread = o.roofline && device.read == 0 ? measure_read_bandwidth(1) : 0,
+          .macs = o.roofline ? measure_mac_rate(model) : 0};
+}
+
+void print_roofs(const Roofs& roofs, int threads, bool roofline) {
+  if (roofs.copy_bandwidth > 0)
+    print(fmt::format("device memory: {:.0f} GB/s read, {:.0f} GB/s copied (read and written)\n",
+                      roofs.bandwidth / 1e9, roofs.copy_bandwidth / 1e9));
+  else
+    print(fmt::format("memory read bandwidth, {} threads: {:.2f} GB/s\n", threads, roofs.bandwidth / 1e9));
+  if (!roofline) return;
+  if (roofs.one_thread > 0)
+    print(fmt::format("memory read bandwidth, 1 thread: {:.2f} GB/s\n", roofs.one_thread / 1e9));
+  print(fmt::format("multiply-adds: {:.0f} GMAC/s\n", roofs.macs / 1e9));
+}
+
 int run_bench(Options o) {
   if (!o.synthetic.empty()) o.model.model = synthetic_model(o);
   const int threads = o.model.load.threads > 0 ? o.model.load.threads : usable_threads();
-  const double bandwidth = measure_read_bandwidth(threads);
   const Clock::time_point begin_load = Clock::now();
   const Model model = load_model(o.model.model, o.model.load);
   const double load_s = seconds_since(begin_load);
-  const Roofs roofs{.bandwidth = bandwidth,
-                    .one_thread = o.roofline ? measure_read_bandwidth(1) : 0,
-                    .macs = o.roofline ? measure_mac_rate(model) : 0};
+  const Roofs roofs = measure_roofs(model, o, threads);
+  const double bandwidth = roofs.bandwidth;
   Json rows = Json::array();
   if (!o.json) {
     print(fmt::format("{} on {}: weights {}, {} prompt tokens and {} generated per row\n", o.model.model,
                       model.device(), bytes_text(double(model.weight_bytes())), o.prompt_tokens, o.generate));
-    print(fmt::format("memory read bandwidth, {} threads: {:.2f} GB/s\n", threads, bandwidth / 1e9));
+    print_roofs(roofs, threads, o.roofline);
     print(fmt::format("load: {:.2f} s\n", load_s));
-    if (o.roofline)
-      print(fmt::format("memory read bandwidth, 1 thread: {:.2f} GB/s; multiply-adds: {:.0f} GMAC/s\n",
-                        roofs.one_thread / 1e9, roofs.macs / 1e9));
     print(std::string("batch  prefill t/s   decode t/s    step ms  bytes/step  of bandwidth") +
           (o.roofline ? "  GMAC/step   GMAC/s" : "") + "\n");
   }
@@ -208,7 +251,7 @@ int run_bench(Options o) {
     if (o.json)
       rows.push_back(to_json(m, bandwidth));
     else
-      print(table_line(m, bandwidth, o.roofline));
+      print(table_line(m, bandwidth, o.roofline) + (m.device_bytes > 0 ? memory_line(model, m) : ""));
     if (o.json || !o.roofline) continue;
     print(op_table("prefill", m.prefill_ops, m.prefill_s, roofs));
     if (m.decode_s > 0) print(op_table("decode", m.decode_ops, m.all_decode_s, roofs));
@@ -219,7 +262,8 @@ int run_bench(Options o) {
                  {"read_bandwidth", bandwidth}, {"prompt_tokens", o.prompt_tokens},
                  {"generate", o.generate},      {"batches", rows}};
   result["load_s"] = load_s;
-  if (o.roofline) result["read_bandwidth_1_thread"] = roofs.one_thread;
+  if (roofs.copy_bandwidth > 0) result["copy_bandwidth"] = roofs.copy_bandwidth;
+  if (roofs.one_thread > 0) result["read_bandwidth_1_thread"] = roofs.one_thread;
   if (o.roofline) result["mac_rate"] = roofs.macs;
   print_json(result);
   return exit_ok;
@@ -245,6 +289,9 @@ void add_bench_command(CLI::App& app, Run& run) {
       ->capture_default_str();
   command.add_option("--generate", o->generate, "Tokens per row")
       ->check(CLI::Range(2, 1 << 30))
+      ->capture_default_str();
+  command.add_option("--step-tokens", o->step_tokens, "Tokens of a step at most: decode rows and prefill chunks")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command.add_option("--seed", o->seed, "Of the random prompts")->capture_default_str();
   command.add_flag("--roofline", o->roofline, "Also where the time goes, op by op, beside the machine's limits");
