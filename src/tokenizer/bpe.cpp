@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <queue>
 
+#include "tokenizer/piece_cache.h"
 #include "tokenizer/unicode.h"
 
 namespace chorus::tokenizer {
@@ -13,10 +14,13 @@ constexpr size_t short_piece = 64;
 
 enum : uint8_t { unknown_yet, reachable, unreachable };
 
+std::atomic<uint32_t> models = 0;
+
 }  // namespace
 
 Bpe::Bpe(StringMap words, MergeTable merges, BpeOptions options, std::vector<int32_t> fallback_ids, bool bytes)
-    : words_(std::move(words)),
+    : number_(++models),
+      words_(std::move(words)),
       merges_(std::move(merges)),
       options_(std::move(options)),
       fallback_ids_(std::move(fallback_ids)),
@@ -28,18 +32,34 @@ Bpe::Bpe(StringMap words, MergeTable merges, BpeOptions options, std::vector<int
     const char c = char(byte);
     id_of_byte_[size_t(byte)] = words_.find({&c, 1});
   }
+  if (!bytes_) return;
+  byte_pairs_.reserve(256 * 256);
+  for (const int32_t left : id_of_byte_)
+    for (const int32_t right : id_of_byte_) byte_pairs_.push_back(merges_.find(left, right));
 }
 
 void Bpe::encode(std::string_view piece, std::vector<int32_t>& ids) const {
-  const int32_t whole = words_.find(piece);
+  const uint64_t hash = hash_bytes(piece.data(), piece.size());
+  if (piece.size() > PieceCache::max_bytes) return encode_anew(piece, hash, ids);
+  PieceCache::Entry& known = PieceCache::of_thread().at(hash);
+  if (known.holds(number_, piece)) {
+    ids.insert(ids.end(), known.ids().begin(), known.ids().end());
+    return;
+  }
+  const size_t begin = ids.size();
+  encode_anew(piece, hash, ids);
+  known.keep(number_, piece, std::span(ids).subspan(begin));
+}
+
+void Bpe::encode_anew(std::string_view piece, uint64_t hash, std::vector<int32_t>& ids) const {
+  const int32_t whole = words_.find(piece, hash);
   if (whole >= 0 && (options_.ignore_merges || is_one_token(piece, whole))) {
     ids.push_back(whole);
     return;
   }
   const size_t begin = ids.size();
   first_symbols(piece, ids);
-  const size_t n = ids.size() - begin;
-  ids.resize(begin + (n <= short_piece ? merge_short(ids.data() + begin, n) : merge_long(ids.data() + begin, n)));
+  ids.resize(begin + merge(piece, ids.data() + begin, ids.size() - begin));
 }
 
 bool Bpe::is_one_token(std::string_view piece, int32_t id) const {
@@ -48,8 +68,7 @@ bool Bpe::is_one_token(std::string_view piece, int32_t id) const {
   if (known.load(std::memory_order_relaxed) == unknown_yet) {
     Symbols symbols;
     first_symbols(piece, symbols);
-    const size_t n = symbols.size() <= short_piece ? merge_short(symbols.data(), symbols.size())
-                                                   : merge_long(symbols.data(), symbols.size());
+    const size_t n = merge(piece, symbols.data(), symbols.size());
     known.store(n == 1 && symbols[0] == id ? reachable : unreachable, std::memory_order_relaxed);
   }
   return known.load(std::memory_order_relaxed) == reachable;
@@ -98,19 +117,28 @@ void Bpe::symbols_of_characters(std::string_view piece, Symbols& symbols) const 
 }
 
 // Merges in place and gives back how many symbols are left.
-size_t Bpe::merge_short(int32_t* symbols, size_t n) const {
+size_t Bpe::merge(std::string_view piece, int32_t* symbols, size_t n) const {
   if (n < 2) return n;
-  uint32_t ranks[short_piece];  // of the pair that begins at each symbol
-  for (size_t i = 0; i + 1 < n; ++i) ranks[i] = merges_.rank(symbols[i], symbols[i + 1]);
+  return n <= short_piece ? merge_short(piece, symbols, n) : merge_long(symbols, n);
+}
+
+size_t Bpe::merge_short(std::string_view piece, int32_t* symbols, size_t n) const {
+  Merge merges[short_piece];  // of the pair that begins at each symbol
+  if (!byte_pairs_.empty() && n == piece.size()) {
+    const auto byte = [&](size_t i) { return static_cast<unsigned char>(piece[i]); };
+    for (size_t i = 0; i + 1 < n; ++i) merges[i] = byte_pairs_[byte(i) * 256u + byte(i + 1)];
+  } else {
+    for (size_t i = 0; i + 1 < n; ++i) merges[i] = merges_.find(symbols[i], symbols[i + 1]);
+  }
   while (n > 1) {
-    const size_t at = size_t(std::min_element(ranks, ranks + n - 1) - ranks);
-    if (ranks[at] == MergeTable::none) break;
-    symbols[at] = merges_.merged(ranks[at]);
+    const size_t at = size_t(std::min_element(merges, merges + n - 1) - merges);
+    if (merges[at].none()) break;
+    symbols[at] = merges[at].id();
     std::copy(symbols + at + 2, symbols + n, symbols + at + 1);
-    if (at + 2 < n) std::copy(ranks + at + 2, ranks + n - 1, ranks + at + 1);
+    if (at + 2 < n) std::copy(merges + at + 2, merges + n - 1, merges + at + 1);
     --n;
-    if (at > 0) ranks[at - 1] = merges_.rank(symbols[at - 1], symbols[at]);
-    if (at + 1 < n) ranks[at] = merges_.rank(symbols[at], symbols[at + 1]);
+    if (at > 0) merges[at - 1] = merges_.find(symbols[at - 1], symbols[at]);
+    if (at + 1 < n) merges[at] = merges_.find(symbols[at], symbols[at + 1]);
   }
   return n;
 }
@@ -120,34 +148,33 @@ size_t Bpe::merge_short(int32_t* symbols, size_t n) const {
 size_t Bpe::merge_long(int32_t* symbols, size_t n) const {
   struct Node {
     uint32_t before, after;
-    uint32_t rank;  // of the pair with the next symbol, as in its latest entry of the heap
+    Merge merge;  // of the pair with the next symbol, as in its latest entry of the heap
   };
   const uint32_t end = uint32_t(n);
   std::vector<Node> nodes(n);
   std::vector<uint64_t> entries;
   entries.reserve(n);
   for (uint32_t i = 0; i < end; ++i) {
-    nodes[i] = {i - 1, i + 1, i + 1 < end ? merges_.rank(symbols[i], symbols[i + 1]) : MergeTable::none};
-    if (nodes[i].rank != MergeTable::none) entries.push_back(uint64_t(nodes[i].rank) << 32 | i);
+    nodes[i] = {i - 1, i + 1, i + 1 < end ? merges_.find(symbols[i], symbols[i + 1]) : Merge()};
+    if (!nodes[i].merge.none()) entries.push_back(uint64_t(nodes[i].merge.rank()) << 32 | i);
   }
   std::priority_queue<uint64_t, std::vector<uint64_t>, std::greater<>> heap(std::greater<>(), std::move(entries));
   const auto update = [&](uint32_t at) {
-    const uint32_t next = nodes[at].after;
-    nodes[at].rank = next < end ? merges_.rank(symbols[at], symbols[next]) : MergeTable::none;
-    if (nodes[at].rank != MergeTable::none) heap.push(uint64_t(nodes[at].rank) << 32 | at);
+    Node& node = nodes[at];
+    node.merge = node.after < end ? merges_.find(symbols[at], symbols[node.after]) : Merge();
+    if (!node.merge.none()) heap.push(uint64_t(node.merge.rank()) << 32 | at);
   };
-  constexpr uint32_t gone = 0xfffffffe;  // the rank of a symbol that has been merged into the one before
   while (!heap.empty()) {
     const uint32_t rank = uint32_t(heap.top() >> 32), at = uint32_t(heap.top());
     heap.pop();
-    if (nodes[at].rank != rank) continue;
-    const uint32_t next = nodes[at].after;
-    symbols[at] = merges_.merged(rank);
-    nodes[at].after = nodes[next].after;
-    nodes[next].rank = gone;
-    if (nodes[at].after < end) nodes[nodes[at].after].before = at;
+    Node& node = nodes[at];
+    if (node.merge.none() || node.merge.rank() != rank) continue;
+    symbols[at] = node.merge.id();
+    nodes[node.after].merge = Merge();  // that symbol is part of this one now
+    node.after = nodes[node.after].after;
+    if (node.after < end) nodes[node.after].before = at;
     update(at);
-    if (at > 0) update(nodes[at].before);
+    if (at > 0) update(node.before);
   }
   size_t left = 0;
   for (uint32_t i = 0; i < end; i = nodes[i].after) symbols[left++] = symbols[i];

@@ -29,18 +29,22 @@ class Bpe : public Model {
 
  private:
   using Symbols = std::vector<int32_t>;
+  void encode_anew(std::string_view piece, uint64_t hash, std::vector<int32_t>& ids) const;
   void first_symbols(std::string_view piece, Symbols& symbols) const;
   void symbols_of_characters(std::string_view piece, Symbols& symbols) const;
   bool is_one_token(std::string_view piece, int32_t id) const;
-  size_t merge_short(int32_t* symbols, size_t n) const;
+  size_t merge(std::string_view piece, int32_t* symbols, size_t n) const;
+  size_t merge_short(std::string_view piece, int32_t* symbols, size_t n) const;
   size_t merge_long(int32_t* symbols, size_t n) const;
 
+  uint32_t number_;  // of this model, among all of the process
   StringMap words_;
   MergeTable merges_;
   BpeOptions options_;
   std::vector<int32_t> fallback_ids_;
   bool bytes_;
   std::array<int32_t, 256> id_of_byte_;
+  std::vector<Merge> byte_pairs_;  // by left byte * 256 + right byte; empty where symbols are characters
   // Whether the merges turn a token's own text into that token: 0 = not yet known. Found out at the first use.
   mutable std::vector<std::atomic<uint8_t>> reachable_;
 };

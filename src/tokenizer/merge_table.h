@@ -5,40 +5,42 @@
 
 namespace chorus::tokenizer {
 
-/// (left id, right id) -> rank of the merge, and rank -> id of the merged token.
+/// What a pair of neighbours becomes. Ordered by rank: the lower one merges first.
+struct Merge {
+  uint64_t rank_and_id = ~uint64_t(0);
+
+  bool none() const { return rank_and_id == ~uint64_t(0); }
+  uint32_t rank() const { return uint32_t(rank_and_id >> 32); }
+  int32_t id() const { return int32_t(uint32_t(rank_and_id)); }
+  auto operator<=>(const Merge&) const = default;
+};
+
+/// (left id, right id) -> rank of the merge, and id of the merged token.
 class MergeTable {
  public:
-  static constexpr uint32_t none = 0xffffffff;
-
   void reserve(size_t merges) {
     size_t slots = 16;
     while (slots < 2 * merges) slots *= 2;
-    slots_.assign(slots, Slot{free_key, 0});
-    merged_.reserve(merges);
+    slots_.assign(slots, Slot());
   }
 
   /// The next rank. Of two merges of one pair the later counts.
   void add(int32_t left, int32_t right, int32_t merged) {
-    if (2 * (merged_.size() + 1) > slots_.size()) grow();
-    slots_[probe(key_of(left, right))] = {key_of(left, right), uint32_t(merged_.size())};
-    merged_.push_back(merged);
+    if (2 * (size_ + 1) > slots_.size()) grow();
+    slots_[probe(key_of(left, right))] = {key_of(left, right), {uint64_t(size_) << 32 | uint32_t(merged)}};
+    ++size_;
   }
 
   void prefetch(int32_t left, int32_t right) const { __builtin_prefetch(&slots_[home(key_of(left, right))]); }
 
-  /// `none` where the pair does not merge. Ids of -1 merge with nothing.
-  uint32_t rank(int32_t left, int32_t right) const {
-    const Slot& slot = slots_[probe(key_of(left, right))];
-    return slot.key == free_key ? none : slot.rank;
-  }
-
-  int32_t merged(uint32_t rank) const { return merged_[rank]; }
+  /// Ids of -1 merge with nothing.
+  Merge find(int32_t left, int32_t right) const { return slots_[probe(key_of(left, right))].merge; }
 
  private:
   static constexpr uint64_t free_key = ~uint64_t(0);
   struct Slot {
-    uint64_t key;
-    uint32_t rank;
+    uint64_t key = free_key;
+    Merge merge;
   };
 
   static uint64_t key_of(int32_t left, int32_t right) { return uint64_t(uint32_t(left)) << 32 | uint32_t(right); }
@@ -55,13 +57,13 @@ class MergeTable {
 
   void grow() {
     std::vector<Slot> old = std::move(slots_);
-    slots_.assign(2 * old.size(), Slot{free_key, 0});
+    slots_.assign(2 * old.size(), Slot());
     for (const Slot& slot : old)
       if (slot.key != free_key) slots_[probe(slot.key)] = slot;
   }
 
-  std::vector<Slot> slots_ = std::vector<Slot>(16, Slot{free_key, 0});  // a power of two, at most half full
-  std::vector<int32_t> merged_;                                         // by rank
+  std::vector<Slot> slots_ = std::vector<Slot>(16);  // a power of two, at most half full
+  uint32_t size_ = 0;                                // merges added
 };
 
 }  // namespace chorus::tokenizer

@@ -115,6 +115,21 @@ TEST(Tokenizer, BatchEqualsOneByOne) {
   for (size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(batch[i], tokenizer->encode(texts[i]));
 }
 
+// Pieces are remembered per thread and model: whatever was encoded before, and by whom, the ids are the same.
+TEST(Tokenizer, ModelsDoNotMixTheirPieces) {
+  SKIP_WITHOUT_GOLDENS();
+  std::vector<std::shared_ptr<const Tokenizer>> tokenizers;
+  for (const char* name : {"llama3_like", "gpt2_like", "o200k_harmony"})
+    tokenizers.push_back(Tokenizer::load(goldens() / name));
+  const std::string words = " antidisestablishmentarianism Überraschung naïveté 今天下午 1234567 zzzzzz qqqqqq";
+  std::vector<TokenIds> first;
+  for (const auto& tokenizer : tokenizers) first.push_back(tokenizer->encode(words));
+  for (int round = 0; round < 3; ++round)
+    for (size_t i = 0; i < tokenizers.size(); ++i) EXPECT_EQ(tokenizers[i]->encode(words), first[i]);
+  EXPECT_EQ(Tokenizer::load(goldens() / "llama3_like")->encode(words), first[0]);
+  for (size_t i = 0; i < tokenizers.size(); ++i) EXPECT_EQ(tokenizers[i]->decode(first[i]), words);
+}
+
 TEST(Tokenizer, TokensByNameAndId) {
   SKIP_WITHOUT_GOLDENS();
   const auto tokenizer = golden_tokenizer(goldens() / "o200k_harmony");
