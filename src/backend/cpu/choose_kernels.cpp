@@ -1,6 +1,9 @@
 #if defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#elif defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include <cstdlib>
@@ -17,6 +20,19 @@ bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
+}
+/// Linux gives a process its tiles when it asks for them: they make every thread's saved state 8 KB larger.
+bool may_use_tiles() {
+#if defined(__linux__)
+  constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return ::syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
+}
+bool has_amx() {
+  return has_avx512() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+         may_use_tiles();
 }
 bool has_avx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -35,6 +51,7 @@ bool has_i8mm() {
 std::vector<const Kernels*> available_kernels() {
   std::vector<const Kernels*> available;
 #if defined(__x86_64__)
+  if (has_amx()) available.push_back(amx_kernels());
   if (has_avx512()) available.push_back(avx512_kernels());
   if (has_avx2()) available.push_back(avx2_kernels());
 #elif defined(__aarch64__) && defined(__linux__)

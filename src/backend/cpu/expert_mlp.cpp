@@ -56,8 +56,9 @@ void CpuBackend::run(const ExpertMlp& op) {
   Pairs sorted{.first = arena.array<int32_t>(experts + 1),
                .pairs = arena.array<int32_t>(pairs),
                .used = arena.array<int32_t>(experts)};
-  const std::span<TokenInputs> x = take_inputs(op.x.data<float>(), tokens, in_format, rounds_inputs(in_format));
-  auto* x_of_pair = arena.array<TokenInputs>(pairs);
+  auto* place_of_pair = arena.array<int32_t>(pairs);
+  // A token's inputs once for each of its experts: those of one expert's tokens lie one behind the other.
+  const std::span<TokenInputs> x = take_inputs(op.x.data<float>(), pairs, in_format, rounds_inputs(in_format));
   auto* activations = arena.array<float>(pairs * in_panels * panel_rows);
   auto* results = arena.array<float>(pairs * out_panels * panel_rows);
   PanelFormat act_format = out_format;
@@ -65,8 +66,11 @@ void CpuBackend::run(const ExpertMlp& op) {
   if (arena.measuring()) return;
 
   sort_by_expert(op.experts.data<int32_t>(), pairs, experts, sorted);
+  for (int64_t i = 0; i < pairs; ++i) {
+    place_of_pair[sorted.pairs[i]] = int32_t(i);
+    x[size_t(i)].values = op.x.data<float>() + sorted.pairs[i] / chosen * hidden;
+  }
   if (rounds_inputs(in_format)) quantise(x, in_format);
-  for (int64_t i = 0; i < pairs; ++i) x_of_pair[i] = x[size_t(sorted.pairs[i] / chosen)];
   const int64_t act_stride = in_panels * panel_rows;
   for (int64_t i = 0; i < pairs; ++i) act[size_t(i)].values = activations + i * act_stride;
 
@@ -80,7 +84,7 @@ void CpuBackend::run(const ExpertMlp& op) {
     alignas(64) float gate[pair_chunk * panel_rows], up[pair_chunk * panel_rows];
     for (int64_t i = sorted.first[e]; i < sorted.first[e + 1]; i += pair_chunk) {
       const int64_t n = std::min<int64_t>(pair_chunk, sorted.first[e + 1] - i);
-      const std::span<const TokenInputs> in(x_of_pair + i, size_t(n));
+      const std::span<const TokenInputs> in = x.subspan(size_t(i), size_t(n));
       const bool first = i == sorted.first[e];  // later chunks find their weights in the cache
       const std::byte* up_panel = panel(op.up, up_format, unit);
       product(rounds_inputs(in_format), {.format = in_format,
@@ -123,8 +127,6 @@ void CpuBackend::run(const ExpertMlp& op) {
   });
 
   // Back to the tokens, in the order of the choices.
-  auto* place_of_pair = reinterpret_cast<int32_t*>(x_of_pair);  // the inputs are not needed any more
-  for (int64_t i = 0; i < pairs; ++i) place_of_pair[sorted.pairs[i]] = int32_t(i);
   threads_.for_each(tokens, [&](int64_t t) {
     float* out = op.out.data<float>() + t * hidden;
     std::fill(out, out + hidden, 0.f);

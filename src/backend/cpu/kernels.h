@@ -35,7 +35,7 @@ struct PanelProduct {
   const std::byte* panel;
   const std::byte* next;  ///< panel that the thread reads after this one, brought nearer meanwhile; null: none
   const float* bias;      ///< [16] or null
-  std::span<const TokenInputs> x;
+  std::span<const TokenInputs> x;  ///< quantised ones lie one behind the other, as take_inputs() makes them
   float* out;
   int64_t out_stride;
 };
@@ -61,7 +61,8 @@ struct Kernels {
   int64_t (*spin_f32)(int64_t rounds);
 };
 
-const Kernels* avx512_kernels();  // these two in builds for x86
+const Kernels* amx_kernels();  // these three in builds for x86
+const Kernels* avx512_kernels();
 const Kernels* avx2_kernels();
 const Kernels* neon_i8mm_kernels();  // these two in builds for 64-bit ARM
 const Kernels* neon_kernels();

@@ -1,22 +1,14 @@
 #pragma once
 
-// Part of kernels_impl.h: the lanes' names, exponentials, and what happens to a token between the matrices.
+// Part of kernels_impl.h: exponentials, and what happens to a token between the matrices.
 #include <cmath>
 #include <cstring>
 
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/kernels_reading.h"
 
 namespace chorus::cpu {
 namespace {
-
-using simd::F;
-using simd::I;
-
-constexpr int64_t block_columns = 32;  // inputs that share one int8 scale
-
-const uint8_t* bytes(const std::byte* p) {
-  return reinterpret_cast<const uint8_t*>(p);
-}
 
 /// e^x: 2^n times a polynomial in the rest (|rest| <= ln2 / 2). Relative error under 2e-7; 0 below -87.3.
 F exp(F x) {

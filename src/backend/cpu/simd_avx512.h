@@ -71,6 +71,9 @@ inline F scale_by_power(F f, I n) {
 inline I load_ints(const void* p) {
   return _mm512_loadu_si512(p);
 }
+inline void store_ints(void* p, I a) {
+  _mm512_storeu_si512(p, a);
+}
 inline I set1(int32_t v) {
   return _mm512_set1_epi32(v);
 }
@@ -133,6 +136,12 @@ inline F fp4_to_floats(I codes) {
 }
 inline I fp4_to_units(I codes) {
   const I table = _mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+  return _mm512_shuffle_epi8(table, codes);
+}
+/// Without the +12, for products of signed bytes.
+inline I fp4_to_signed_units(I codes) {
+  const I table =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12));
   return _mm512_shuffle_epi8(table, codes);
 }
 inline F e8m0(const uint8_t* p) {
