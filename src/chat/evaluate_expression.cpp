@@ -198,7 +198,7 @@ const Value& Evaluator::eval_item(const Item& expr, Value& scratch) {
   count_step();
   const Value& operand = eval(*expr.operand, scratch);
   if (expr.index->kind == ExprKind::slice) {
-    scratch = eval_slice(operand, static_cast<const Slice&>(*expr.index));
+    scratch = eval_slice(operand, static_cast<const Slice&>(*expr.index), expr.folded);
     return scratch;
   }
   Value index_scratch;
@@ -214,7 +214,7 @@ const Value& Evaluator::eval_item(const Item& expr, Value& scratch) {
   return scratch;
 }
 
-Value Evaluator::eval_slice(const Value& value, const Slice& expr) {
+Value Evaluator::eval_slice(const Value& value, const Slice& expr, bool folded) {
   const Value start = expr.start ? eval(*expr.start) : Value::none();
   const Value stop = expr.stop ? eval(*expr.stop) : Value::none();
   const Value step = expr.step ? eval(*expr.step) : Value::none();
@@ -223,8 +223,8 @@ Value Evaluator::eval_slice(const Value& value, const Slice& expr) {
   try {
     return slice(value, start, stop, step);
   } catch (const Failure& failure) {
-    if (failure.cause != Cause::type) throw;
-    return make_undefined_attribute(value, make_string("slice"));  // environment.getitem swallows TypeErrors
+    if (!folded || failure.cause != Cause::type) throw;
+    return make_undefined_attribute(value, make_string("slice"));
   }
 }
 

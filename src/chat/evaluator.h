@@ -79,7 +79,7 @@ class Evaluator {
   const Value& eval_attribute(const Attribute& expr, Value& scratch);
   const Value& eval_item(const Item& expr, Value& scratch);
   static const Value& element(const Value& owner, const Value& found, Value& scratch);
-  Value eval_slice(const Value& value, const Slice& slice);
+  Value eval_slice(const Value& value, const Slice& slice, bool folded);
   Value eval_call(const Call& expr);
   Value eval_sum(const Sum& expr);
   Value eval_binary(const Binary& expr);

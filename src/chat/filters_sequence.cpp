@@ -112,7 +112,8 @@ Values sorted(std::vector<Keyed> keyed, bool descending) {
   return out;
 }
 
-// "a,b.c" sorts by several attributes: the key is the list of them.
+// "a,b.c" sorts by several attributes. The key is the list of them, also of one: lists compare what is equal
+// first.
 std::vector<AttributeGetter> getters_of(const Value& attribute, bool ignore_case) {
   std::vector<AttributeGetter> getters;
   if (!attribute.is_string()) {
@@ -133,17 +134,11 @@ Value sort(Evaluator& evaluator, const Value& input, const Arguments& arguments)
   const std::vector<AttributeGetter> getters = getters_of(a.given(2) ? a[2] : Value::none(), !a.flag(1, false));
   std::vector<Keyed> keyed;
   for (Value& item : to_vector(input)) {
-    Value key;
-    if (getters.size() == 1) {
-      key = getters[0](evaluator, item);
-    } else {
-      Values keys;
-      for (const AttributeGetter& getter : getters) keys.push_back(getter(evaluator, item));
-      key = make_list(std::move(keys));
-    }
-    keyed.push_back({std::move(key), std::move(item)});
+    Values keys;
+    for (const AttributeGetter& getter : getters) keys.push_back(getter(evaluator, item));
+    keyed.push_back({make_list(std::move(keys)), std::move(item)});
   }
-  return make_list(sorted(std::move(keyed), a.flag(0, false)));
+  return make_list(sorted(std::move(keyed), a.integer(0, 0) != 0));
 }
 
 Value dictsort(Evaluator& evaluator, const Value& input, const Arguments& arguments) {
@@ -158,7 +153,7 @@ Value dictsort(Evaluator& evaluator, const Value& input, const Arguments& argume
     Value pair = make_tuple({key, value});
     keyed.push_back({key_of(evaluator, pair), pair});
   }
-  return make_list(sorted(std::move(keyed), a.flag(2, false)));
+  return make_list(sorted(std::move(keyed), a.integer(2, 0) != 0));
 }
 
 Value unique(Evaluator& evaluator, const Value& input, const Arguments& arguments) {

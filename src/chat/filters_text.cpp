@@ -126,12 +126,17 @@ Value truncate(Evaluator&, const Value& input, const Arguments& arguments) {
 
 Value wordwrap(Evaluator&, const Value& input, const Arguments& arguments) {
   const BoundArguments a("wordwrap", arguments, {"width", "break_long_words", "wrapstring", "break_on_hyphens"});
-  const Value text = soft_string(input);
-  const std::string separator = a.given(2) && !a[2].is_none() ? to_text(a[2]) : "\n";
+  if (input.is(Type::undefined)) fail_undefined(input);
+  if (!input.is_string()) fail_type("'" + type_name(input) + "' object has no attribute 'splitlines'");
+  const Value separator_value = a.given(2) && !a[2].is_none() ? a[2] : make_string("\n");
+  if (separator_value.is(Type::undefined)) fail_undefined(separator_value);
+  if (!separator_value.is_string())
+    fail_type("'" + type_name(separator_value) + "' object has no attribute 'join'");
+  const std::string_view separator = separator_value.text();
   const int64_t width = a.integer(0, 79);
   std::string out;
   bool first = true;
-  for (const std::string_view line : split_lines(text.text(), false)) {
+  for (const std::string_view line : split_lines(input.text(), false)) {
     if (!first) out += separator;
     first = false;
     bool first_piece = true;

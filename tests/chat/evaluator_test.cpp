@@ -89,6 +89,17 @@ const Case differed[] = {
      "{% macro m() %}{{ caller.name }}{{ kwargs }}{% endmacro %}{% macro k() %}{{ kwargs }}{% endmacro %}"
      "{% call k() %}{% endcall %}",
      "{'caller': <Macro anonymous>}"},
+    {"a slice of what has none", "{{ ((range(5)).index(1))[:] }}", "error: 'int' object is not subscriptable"},
+    {"a slice of constants alone is the optimizer's", "<{{ (5)[:] }}{{ ('ab'|length)[1:] }}{{ {}[:] }}>", "<>"},
+    {"a slice of a dict", "{{ d[:] }}", "error: 'dict' object is not subscriptable", R"({"d":{}})"},
+    {"bounds that are no integers", "{{ s['x':] }}",
+     "error: slice indices must be integers or None or have an __index__ method", R"({"s":"ab"})"},
+    {"sorting by something undefined", "{{ [2, 1]|sort(nope) }}", "error: 'nope' is undefined"},
+    {"equal keys are not compared by <", "{{ [a, b]|sort }}{{ [2, 1]|sort(attribute=nope) }}",
+     "[Undefined, Undefined][2, 1]"},
+    {"wordwrap of a list", "{{ [1]|wordwrap }}", "error: 'list' object has no attribute 'splitlines'"},
+    {"wordwrap of something undefined", "{{ nope|wordwrap }}", "error: 'nope' is undefined"},
+    {"wordwrap with something undefined", "{{ 'a'|wordwrap(3, true, nope) }}", "error: 'nope' is undefined"},
 };
 TEST(Evaluator, WhatDifferedFromPython) {
   expect_all(differed);
@@ -104,7 +115,7 @@ const Case sums[] = {
     {"markup in the middle escapes both sides", "{{ '<' + '>' + ('<b>'|safe) + '<' }}", "&lt;&gt;<b>&lt;"},
     {"markup first", "{{ ('<b>'|safe) + '<' + 'x' }}", "<b>&lt;x"},
     {"the sum of a product", "{{ 'ab' * 2 + 'c' }}{{ 'a' + 'b' * 2 }}", "ababcabb"},
-    {"more parts than are printed at once",
+    {"many parts",
      "{{ 'a' + 'b' + 'c' + 'd' + 'e' + 'f' + 'g' + 'h' + 'i' + 'j' + 'k' + 'l' + 'm' + 'n' + 'o' + 'p' + 'q' + "
      "'r' }}",
      "abcdefghijklmnopqr"},
