@@ -1,5 +1,5 @@
-// Drawing tokens on a device: against the reference and the host's sampler, and alone as in a batch. Without a device
-// they are skipped.
+// Drawing tokens on a device: against the reference and the host's sampler, and alone as in a batch. Without a
+// device they are skipped.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -65,52 +65,56 @@ struct Size {
   float spread;
 };
 const Size sizes[] = {
-    {"smaller than a chunk", 1000, 20, 2}, {"a chunk", 4096, 3, 3},     {"a chunk and a token", 4097, 3, 3},
-    {"gpt-oss", 201088, 3, 3},             {"nearly flat", 50000, 3, 0.1f}, {"peaked", 50000, 3, 20},
+    {"under_a_chunk", 1000, 20, 2}, {"a_chunk", 4096, 3, 3},         {"a_chunk_and_a_token", 4097, 3, 3},
+    {"gpt_oss", 201088, 3, 3},      {"nearly_flat", 50000, 3, 0.1f}, {"peaked", 50000, 3, 20},
 };
 
-TEST_F(CudaDraw, EveryRowDrawsWhatTheReferenceDrawsAloneAsInABatch) {
-  for (const Size& size : sizes) {
-    SCOPED_TRACE(size.why);
-    const DrawBatch batch(memory_, random_, size.vocabulary, size.rounds, size.spread);
-    sampler::DrawPlan plan(size.vocabulary, int64_t(batch.requests.size()));
-    plan.make(batch.requests);
-    const Draw op = host_draw(batch, plan);
-    sampler::Scratch scratch(size.vocabulary);
-    const std::vector<Drawn> drawn = draw(batch.logits, batch.requests);
-    int undecided = 0, other_than_sampler = 0;
-    for (size_t r = 0; r < drawn.size(); ++r) {
-      SCOPED_TRACE(batch.cases[r % batch.cases.size()].why);
-      const sampler::DrawRequest& q = batch.requests[r];
-      ASSERT_NE(drawn[r].status, DrawStatus::not_finite);
-      if (drawn[r].status == DrawStatus::undecided) {
-        ++undecided;
-        continue;
-      }
-      const reference::Shares shares = reference::draw(op, int64_t(r));
-      const int32_t id = drawn[r].token_id;
-      EXPECT_TRUE(shares.may_be(id, plan.rows()[r].uniform, 1e-5)) << "row " << r << ", token " << id;
-      const auto at = std::find(shares.ids.begin(), shares.ids.end(), id) - shares.ids.begin();
-      ASSERT_LT(at, int64_t(shares.ids.size()));
-      if (q.params->logprobs) {
-        EXPECT_NEAR(drawn[r].logprob, shares.logprobs[size_t(at)], 1e-4);
-      }
-      const auto row = batch.logits.row<float>(q.logits);
-      std::vector<float> logits(row.begin(), row.end());
-      other_than_sampler += id != sampler::sample(logits, *q.params, q.tokens, q.row_key, int64_t(q.tokens.size()),
-                                                  scratch).token_id;
-      if (r % 5 != 0) continue;
-      sampler::DrawRequest alone = q;
-      alone.logits = 0;
-      const Drawn again = draw(batch.logits.rows(q.logits, q.logits + 1), {&alone, 1})[0];
-      EXPECT_EQ(again.token_id, id);
-      EXPECT_EQ(std::memcmp(&again.logprob, &drawn[r].logprob, sizeof(float)), 0);
+class CudaDraws : public CudaDraw, public testing::WithParamInterface<Size> {};
+
+TEST_P(CudaDraws, WhatTheReferenceDrawsAloneAsInABatch) {
+  const Size size = GetParam();
+  SCOPED_TRACE(size.why);
+  const DrawBatch batch(memory_, random_, size.vocabulary, size.rounds, size.spread);
+  sampler::DrawPlan plan(size.vocabulary, int64_t(batch.requests.size()));
+  plan.make(batch.requests);
+  const Draw op = host_draw(batch, plan);
+  sampler::Scratch scratch(size.vocabulary);
+  const std::vector<Drawn> drawn = draw(batch.logits, batch.requests);
+  int undecided = 0, other_than_sampler = 0;
+  for (size_t r = 0; r < drawn.size(); ++r) {
+    SCOPED_TRACE(batch.cases[r % batch.cases.size()].why);
+    const sampler::DrawRequest& q = batch.requests[r];
+    ASSERT_NE(drawn[r].status, DrawStatus::not_finite);
+    if (drawn[r].status == DrawStatus::undecided) {
+      ++undecided;
+      continue;
     }
-    EXPECT_EQ(undecided, 0);
-    EXPECT_LE(other_than_sampler, int(drawn.size()) / 20) << "near ties";
-    std::printf("%s: %zu rows, %d other than the sampler's\n", size.why, drawn.size(), other_than_sampler);
+    const reference::Shares shares = reference::draw(op, int64_t(r));
+    const int32_t id = drawn[r].token_id;
+    EXPECT_TRUE(shares.may_be(id, plan.rows()[r].uniform, 1e-5)) << "row " << r << ", token " << id;
+    const auto at = std::find(shares.ids.begin(), shares.ids.end(), id) - shares.ids.begin();
+    ASSERT_LT(at, int64_t(shares.ids.size()));
+    if (q.params->logprobs) {
+      EXPECT_NEAR(drawn[r].logprob, shares.logprobs[size_t(at)], 1e-4);
+    }
+    const auto row = batch.logits.row<float>(q.logits);
+    std::vector<float> logits(row.begin(), row.end());
+    other_than_sampler +=
+        id != sampler::sample(logits, *q.params, q.tokens, q.row_key, int64_t(q.tokens.size()), scratch).token_id;
+    if (r % 5 != 0) continue;
+    sampler::DrawRequest alone = q;
+    alone.logits = 0;
+    const Drawn again = draw(batch.logits.rows(q.logits, q.logits + 1), {&alone, 1})[0];
+    EXPECT_EQ(again.token_id, id);
+    EXPECT_EQ(std::memcmp(&again.logprob, &drawn[r].logprob, sizeof(float)), 0);
   }
+  EXPECT_EQ(undecided, 0);
+  EXPECT_LE(other_than_sampler, int(drawn.size()) / 20) << "near ties";
+  std::printf("%s: %zu rows, %d other than the sampler's\n", size.why, drawn.size(), other_than_sampler);
 }
+
+INSTANTIATE_TEST_SUITE_P(Sizes, CudaDraws, testing::ValuesIn(sizes),
+                         [](const auto& param) { return std::string(param.param.why); });
 
 TEST_F(CudaDraw, LogitsThatAreNotFiniteAreTold) {
   const SamplingParams greedy, drawing{.temperature = 1, .top_p = 0.9};
