@@ -20,9 +20,9 @@ harmony::AnswerFormat answer_format(const chat::ChatTemplates& templates, const 
 }
 
 std::unique_ptr<harmony::AnswerParser> answer_parser(const Tokenizer::State& tokenizer,
-                                                     std::span<const int32_t> prompt) {
+                                                     std::span<const int32_t> prompt, const Json& tools) {
   const std::span<const int32_t> end = prompt.last(std::min(prompt.size(), telling_tokens));
-  return harmony::make_answer_parser(tokenizer.answer_format, tokenizer.tokenizer->decode(end));
+  return harmony::make_answer_parser(tokenizer.answer_format, tokenizer.tokenizer->decode(end), tools);
 }
 
 void put(harmony::Answer answer, Result& result) {

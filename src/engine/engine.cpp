@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <mutex>
+#include <utility>
 
 #include "base/memory.h"
 #include "chorus/error.h"
@@ -86,17 +87,29 @@ struct Engine::State {
   std::vector<int64_t> to_cancel;
 
  private:
+  /// A token that its row has not been told of.
+  struct News {
+    int64_t row;
+    engine::DrawnToken drawn;
+    bool last;  ///< none can follow
+  };
+
+  void start_step(Clock::time_point now);
+  void finish_step();
+  bool is_eos(int32_t token_id) const;
+  bool ends(const Row& row, const engine::DrawnToken& drawn) const;
   void cancel_rows(const std::function<void(const Event&)>& on_event);
   void note_started(const Plan& plan, Clock::time_point now);
-  void compute(const Plan& plan);
-  Outcome settle(const scheduler::Sample& sample, const engine::DrawnToken& drawn,
-                 const std::function<void(const Event&)>& on_event);
+  void settle(const News& news, const std::function<void(const Event&)>& on_event);
   void end_row(int64_t number, const std::function<void(const Event&)>& on_event);
   void count_step(const Plan& plan, double seconds);
 
+  const Plan* under_way_ = nullptr;  // the scheduler's, of the step that was started
+  Clock::time_point counted_;        // up to where the time of step() belongs to finished steps
+  Clock::duration left_over_{};      // of the last step(), after that
   std::vector<sampler::DrawRequest> requests_;
-  std::vector<engine::DrawnToken> drawn_;
   std::vector<Outcome> outcomes_;
+  std::vector<News> news_;
   BatchStats stats_;
   engine::StepTimes token_times_;
   int64_t prefilled_tokens_ = 0;
@@ -111,7 +124,7 @@ Engine::State::State(const Model& m, const Tokenizer* t, const EngineOptions& o)
       runner(*m.state().backend, *m.state().network, largest_step(options)),
       scheduler(limits_of(m.state().network->kv_shape(), options, options.context, kv)) {
   requests_.reserve(size_t(options.max_rows));
-  drawn_.reserve(size_t(options.max_rows));
+  news_.reserve(size_t(options.max_rows));
   outcomes_.reserve(size_t(options.max_rows));
 }
 
@@ -136,18 +149,20 @@ int64_t Engine::State::add(Request request) {
   return number;
 }
 
+// Where a step runs on by itself, the next one is under way before the rows are told of their tokens: text, events and
+// results are made meanwhile. A row that its text ends is then in a step whose token of it is dropped.
 bool Engine::State::step(const std::function<void(const Event&)>& on_event) {
-  const Clock::time_point begin = Clock::now();
   const std::lock_guard lock(mutex);
+  const Clock::time_point begin = Clock::now();
+  counted_ = begin - left_over_;
+  const bool finished = under_way_ != nullptr;
+  if (finished) finish_step();
   cancel_rows(on_event);
-  const Plan& plan = scheduler.next();
-  if (plan.empty()) return false;
-  note_started(plan, begin);
-  compute(plan);
-  outcomes_.clear();
-  for (size_t i = 0; i < plan.samples.size(); ++i) outcomes_.push_back(settle(plan.samples[i], drawn_[i], on_event));
-  count_step(plan, seconds_between(begin, Clock::now()));
-  scheduler.commit(outcomes_);
+  start_step(begin);
+  if (!finished && under_way_ == nullptr) return false;
+  if (under_way_ != nullptr && !runner.runs_on()) finish_step();
+  for (const News& news : news_) settle(news, on_event);
+  news_.clear();
   const scheduler::Counts counts = scheduler.counts();
   on_event(ProgressEvent{.rows_done = rows_done,
                          .rows_running = counts.running,
@@ -155,7 +170,43 @@ bool Engine::State::step(const std::function<void(const Event&)>& on_event) {
                          .prompt_tokens = prefilled_tokens_,
                          .generated_tokens = stats_.generation_tokens,
                          .kv_bytes = kv.bytes});
+  left_over_ = Clock::now() - counted_;
   return true;
+}
+
+void Engine::State::start_step(Clock::time_point now) {
+  const Plan& plan = scheduler.next();
+  if (plan.empty()) return;
+  note_started(plan, now);
+  requests_.clear();
+  for (const scheduler::Sample& s : plan.samples) {
+    const Request& request = rows[size_t(s.id)]->request();
+    requests_.push_back(
+        {.params = &request.sampling, .tokens = s.tokens, .row_key = request.row_key, .logits = s.logit});
+  }
+  const std::lock_guard turn(model.state().turn);
+  runner.start(plan, cache.get(), requests_);
+  under_way_ = &plan;
+}
+
+// The scheduler is told at once; what a token means for its row's text can wait.
+void Engine::State::finish_step() {
+  const Plan& plan = *std::exchange(under_way_, nullptr);
+  std::span<const engine::DrawnToken> drawn;
+  {
+    const std::lock_guard turn(model.state().turn);
+    drawn = runner.finish();
+  }
+  outcomes_.clear();
+  for (size_t i = 0; i < plan.samples.size(); ++i) {
+    const scheduler::Sample& sample = plan.samples[i];
+    const Row* const row = rows[size_t(sample.id)].get();  // null: its text ended it meanwhile
+    outcomes_.push_back({.token_id = drawn[i].token_id, .finished = row == nullptr || ends(*row, drawn[i])});
+    if (row != nullptr) news_.push_back({.row = sample.id, .drawn = drawn[i], .last = sample.last});
+  }
+  const Clock::time_point now = Clock::now();
+  count_step(plan, seconds_between(std::exchange(counted_, now), now));
+  scheduler.commit(outcomes_);
 }
 
 void Engine::State::cancel_rows(const std::function<void(const Event&)>& on_event) {
@@ -183,40 +234,37 @@ void Engine::State::note_started(const Plan& plan, Clock::time_point now) {
   }
 }
 
-void Engine::State::compute(const Plan& plan) {
-  requests_.clear();
-  for (const scheduler::Sample& s : plan.samples) {
-    const Request& request = rows[size_t(s.id)]->request();
-    requests_.push_back(
-        {.params = &request.sampling, .tokens = s.tokens, .row_key = request.row_key, .logits = s.logit});
-  }
-  drawn_.assign(plan.samples.size(), {});
-  const std::lock_guard turn(model.state().turn);
-  runner.draw(plan, cache.get(), requests_, drawn_);
+/// What is known without the row's text: an error, an end of turn.
+bool Engine::State::ends(const Row& row, const engine::DrawnToken& drawn) const {
+  return drawn.error || row.request().stop.max_tokens == 0 || row.stops_at(drawn.token_id, is_eos(drawn.token_id));
 }
 
-Outcome Engine::State::settle(const scheduler::Sample& sample, const engine::DrawnToken& drawn,
-                              const std::function<void(const Event&)>& on_event) {
-  Row& row = *rows[size_t(sample.id)];
-  if (drawn.error) {
-    row.finish(FinishReason::error, drawn.error);
+bool Engine::State::is_eos(int32_t token_id) const {
+  const auto& eos = model.eos_token_ids();
+  return std::find(eos.begin(), eos.end(), token_id) != eos.end();
+}
+
+void Engine::State::settle(const News& news, const std::function<void(const Event&)>& on_event) {
+  if (rows[size_t(news.row)] == nullptr) return;  // cancelled since
+  Row& row = *rows[size_t(news.row)];
+  if (news.drawn.error) {
+    row.finish(FinishReason::error, news.drawn.error);
   } else if (row.request().stop.max_tokens == 0) {
     row.finish(FinishReason::length);
   } else {
-    const auto& eos = model.eos_token_ids();
-    const bool is_eos = std::find(eos.begin(), eos.end(), drawn.token_id) != eos.end();
+    const int32_t token_id = news.drawn.token_id;
     const Clock::time_point now = Clock::now();
     if (row.first_token == Clock::time_point()) row.first_token = now;
     else token_times_.add(seconds_between(row.last_token, now), 1);
     row.last_token = now;
     ++stats_.generation_tokens;
-    const Row::Took took = row.take(drawn.token_id, drawn.logprob, is_eos, sample.last);
-    on_event(TokenEvent{
-        .row = sample.id, .token_id = drawn.token_id, .text = took.text, .reasoning = took.reasoning});
+    const Row::Took took = row.take(token_id, news.drawn.logprob, is_eos(token_id), news.last);
+    on_event(
+        TokenEvent{.row = news.row, .token_id = token_id, .text = took.text, .reasoning = took.reasoning});
   }
-  const bool finished = row.finished();
-  if (finished) end_row(sample.id, on_event);
-  return {.token_id = drawn.token_id, .finished = finished};
+  if (!row.finished()) return;
+  scheduler.cancel(news.row);  // where its text ended it, the scheduler does not know
+  end_row(news.row, on_event);
 }
 
 void Engine::State::end_row(int64_t number, const std::function<void(const Event&)>& on_event) {

@@ -8,17 +8,21 @@ Row::Row(Request request, const Tokenizer::State* tokenizer)
     : request_(std::move(request)), stops_(request_.stop.stop) {
   if (tokenizer != nullptr) {
     detokenizer_.emplace(tokenizer->tokenizer);
-    answer_ = answer_parser(*tokenizer, request_.prompt);
+    answer_ = answer_parser(*tokenizer, request_.prompt, request_.tools);
   }
   result_.id = request_.id;
   result_.prompt_tokens = int64_t(request_.prompt.size());
   result_.seed = request_.sampling.seed;
 }
 
+bool Row::stops_at(int32_t token, bool is_eos) const {
+  const auto& stop_ids = request_.stop.stop_token_ids;
+  return (is_eos && !request_.stop.ignore_eos) || std::find(stop_ids.begin(), stop_ids.end(), token) != stop_ids.end();
+}
+
 Row::Took Row::take(int32_t token, float logprob, bool is_eos, bool last) {
   ++result_.generated_tokens;
-  const auto& stop_ids = request_.stop.stop_token_ids;
-  if ((is_eos && !request_.stop.ignore_eos) || std::find(stop_ids.begin(), stop_ids.end(), token) != stop_ids.end()) {
+  if (stops_at(token, is_eos)) {
     const std::string_view rest = flush();
     if (answer_) answer_->feed(token, rest);  // an end of turn closes the message, and has no text of its own
     last_text_ = piece_;

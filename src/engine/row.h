@@ -28,6 +28,8 @@ class Row {
     std::string_view text;  ///< valid until the next call
     bool reasoning;
   };
+  /// Whether this token ends the row as an end of turn or a stop token. Its text may end it with other tokens, too.
+  bool stops_at(int32_t token, bool is_eos) const;
   /// A token was sampled. `last`: none can follow.
   Took take(int32_t token, float logprob, bool is_eos, bool last);
   /// Ends the row where it stands.

@@ -92,9 +92,18 @@ StepRunner::StepRunner(Backend& backend, const LanguageModel& model, const StepS
   workspace_ = DeviceMemory(backend, DType::u8, {int64_t(bytes)});
   const int threads = backend.draws() ? 1 : backend.host_threads().size();
   for (int i = 0; i < threads; ++i) scratch_.emplace_back(model.vocabulary());
+  tokens_.reserve(size_t(largest.logits));
   if (!backend.draws()) return;
   drawn_ = DeviceMemory(backend, backend.allocate_on_host(DType::u8, {largest.logits, int64_t(sizeof(Drawn))}));
   one_row_.resize(size_t(model.vocabulary()));
+}
+
+StepRunner::~StepRunner() {
+  try {
+    backend_.synchronize();  // before memory goes that a step under way uses
+  } catch (const Error&) {
+    // there is no one left to tell
+  }
 }
 
 void StepRunner::put(const scheduler::Plan& plan, const KvCache& kv) {
@@ -155,14 +164,27 @@ Tensor StepRunner::logits(const scheduler::Plan& plan, const KvCache& kv) {
   return run(kv, nullptr);
 }
 
-void StepRunner::draw(const scheduler::Plan& plan, const KvCache& kv,
-                      std::span<const sampler::DrawRequest> requests, std::span<DrawnToken> out) {
+void StepRunner::start(const scheduler::Plan& plan, const KvCache& kv,
+                       std::span<const sampler::DrawRequest> requests) {
+  requests_ = requests;
   put(plan, kv);
-  if (!backend_.draws()) return draw_on_host(run(kv, nullptr), requests, out);
-  const Draw draw = put_draw(requests);
-  const Tensor logits = run(kv, requests.empty() ? nullptr : &draw);
-  backend_.synchronize();
-  take_drawn(logits, requests, out);
+  if (!backend_.draws() || requests.empty()) {
+    logits_ = run(kv, nullptr);
+  } else {
+    const Draw draw = put_draw(requests);
+    logits_ = run(kv, &draw);
+  }
+}
+
+std::span<const DrawnToken> StepRunner::finish() {
+  tokens_.assign(requests_.size(), {});
+  if (!backend_.draws()) {
+    draw_on_host();
+  } else {
+    backend_.synchronize();
+    take_drawn();
+  }
+  return tokens_;
 }
 
 DrawnToken StepRunner::draw_on_host(std::span<float> logits, const sampler::DrawRequest& request,
@@ -176,17 +198,16 @@ DrawnToken StepRunner::draw_on_host(std::span<float> logits, const sampler::Draw
   }
 }
 
-void StepRunner::draw_on_host(const Tensor& logits, std::span<const sampler::DrawRequest> requests,
-                              std::span<DrawnToken> out) {
-  backend_.host_threads().for_each_on_thread(int64_t(requests.size()), [&](int64_t i, int thread) {
-    const sampler::DrawRequest& request = requests[size_t(i)];
-    out[size_t(i)] = draw_on_host(logits.row<float>(request.logits), request, scratch_[size_t(thread)]);
+void StepRunner::draw_on_host() {
+  backend_.host_threads().for_each_on_thread(int64_t(requests_.size()), [&](int64_t i, int thread) {
+    const sampler::DrawRequest& request = requests_[size_t(i)];
+    tokens_[size_t(i)] = draw_on_host(logits_.row<float>(request.logits), request, scratch_[size_t(thread)]);
   });
 }
 
 /// Where the backend could not. `changed`: it has added bias and penalties to the logits already.
-DrawnToken StepRunner::draw_after_all(const Tensor& logits, sampler::DrawRequest request, bool changed) {
-  const Tensor row = logits.rows(request.logits, request.logits + 1);
+DrawnToken StepRunner::draw_after_all(sampler::DrawRequest request, bool changed) {
+  const Tensor row = logits_.rows(request.logits, request.logits + 1);
   backend_.download(one_row_.data(), row, row.bytes());
   if (!changed) return draw_on_host(one_row_, request, scratch_[0]);
   SamplingParams params = *request.params;
@@ -197,17 +218,15 @@ DrawnToken StepRunner::draw_after_all(const Tensor& logits, sampler::DrawRequest
   return draw_on_host(one_row_, request, scratch_[0]);
 }
 
-void StepRunner::take_drawn(const Tensor& logits, std::span<const sampler::DrawRequest> requests,
-                            std::span<DrawnToken> out) {
+void StepRunner::take_drawn() {
   const auto* const drawn = static_cast<const Drawn*>(drawn_.tensor().raw());
-  for (size_t i = 0; i < requests.size(); ++i) {
-    if (draw_plan_.for_host(i) || drawn[i].status == DrawStatus::undecided) {
-      out[i] = draw_after_all(logits, requests[i], /*changed=*/!draw_plan_.for_host(i));
-    } else if (drawn[i].status == DrawStatus::not_finite) {
-      out[i] = {.error = sampler::not_finite(drawn[i].logprob).one_line()};
-    } else {
-      out[i] = {.token_id = drawn[i].token_id, .logprob = drawn[i].logprob};
-    }
+  for (size_t i = 0; i < requests_.size(); ++i) {
+    if (draw_plan_.for_host(i) || drawn[i].status == DrawStatus::undecided)
+      tokens_[i] = draw_after_all(requests_[i], /*changed=*/!draw_plan_.for_host(i));
+    else if (drawn[i].status == DrawStatus::not_finite)
+      tokens_[i] = {.error = sampler::not_finite(drawn[i].logprob).one_line()};
+    else
+      tokens_[i] = {.token_id = drawn[i].token_id, .logprob = drawn[i].logprob};
   }
 }
 

@@ -32,13 +32,19 @@ struct DrawnToken {
 class StepRunner {
  public:
   StepRunner(Backend& backend, const LanguageModel& model, const StepSize& largest);
+  StepRunner(const StepRunner&) = delete;
+  ~StepRunner();
 
   /// Logits [L, V] f32 in the backend's memory, valid until the next step.
   Tensor logits(const scheduler::Plan& plan, const KvCache& kv);
 
-  /// A token for every request. Rows are drawn side by side; each depends on its own logits and parameters only.
-  void draw(const scheduler::Plan& plan, const KvCache& kv, std::span<const sampler::DrawRequest> requests,
-            std::span<DrawnToken> out);
+  /// Computes a step and draws a token for every request. Rows are drawn side by side; each depends on its own
+  /// logits and parameters only. Where runs_on() the step is only begun.
+  void start(const scheduler::Plan& plan, const KvCache& kv, std::span<const sampler::DrawRequest> requests);
+  /// The tokens of the step that was started, in the order of its requests, which must still be there.
+  std::span<const DrawnToken> finish();
+  /// Whether a step runs on while the host does something else.
+  bool runs_on() const { return backend_.draws(); }
 
   /// Bytes that a runner of this size takes, apart from the kv cache.
   static size_t workspace_bytes(Backend& backend, const LanguageModel& model, const StepSize& largest);
@@ -47,12 +53,11 @@ class StepRunner {
   void put(const scheduler::Plan& plan, const KvCache& kv);
   Tensor run(const KvCache& kv, const Draw* draw);
   Draw put_draw(std::span<const sampler::DrawRequest> requests);
-  void draw_on_host(const Tensor& logits, std::span<const sampler::DrawRequest> requests,
-                    std::span<DrawnToken> out);
+  void draw_on_host();
   DrawnToken draw_on_host(std::span<float> logits, const sampler::DrawRequest& request,
                           sampler::Scratch& scratch) const;
-  DrawnToken draw_after_all(const Tensor& logits, sampler::DrawRequest request, bool changed);
-  void take_drawn(const Tensor& logits, std::span<const sampler::DrawRequest> requests, std::span<DrawnToken> out);
+  DrawnToken draw_after_all(sampler::DrawRequest request, bool changed);
+  void take_drawn();
 
   Backend& backend_;
   const LanguageModel& model_;
@@ -61,6 +66,9 @@ class StepRunner {
   Step step_;
   std::vector<int64_t> key_;  ///< of the step's shape
 
+  Tensor logits_;                                   ///< of the step that was started
+  std::span<const sampler::DrawRequest> requests_;  ///< of it, too
+  std::vector<DrawnToken> tokens_;
   std::vector<sampler::Scratch> scratch_;  ///< per thread, or one where the backend draws
   // Where the backend draws:
   sampler::DrawPlan draw_plan_;
