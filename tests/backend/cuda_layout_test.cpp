@@ -14,15 +14,19 @@ using cuda::PanelFormat;
 using cuda::PanelKind;
 
 /// An element as a kernel reads it.
-float element(const std::byte* panel, const PanelFormat& f, Coding coding, int row, int64_t column) {
+float element(const std::byte* panel, const PanelFormat& f, int row, int64_t column) {
   const std::byte* at = panel + f.code_at(row, column);
   if (f.kind == PanelKind::bf16) return to_float(load_unaligned<bf16>(at));
   if (f.kind == PanelKind::f32) return load_unaligned<float>(at);
-  const std::byte* scales = panel + f.scale_at(row, column / f.group_size);
-  const uint32_t code = f.kind == PanelKind::affine8 ? uint32_t(*at) : uint32_t(*at) >> f.shift_at(column) & 15;
-  if (coding == Coding::mxfp4) return decode_e8m0(uint32_t(*scales)) * decode_e2m1(code);
-  if (f.wide_scales) return load_unaligned<float>(scales) * float(code) + load_unaligned<float>(scales + 4);
-  return to_float(load_unaligned<bf16>(scales)) * float(code) + to_float(load_unaligned<bf16>(scales + 2));
+  const std::byte* scale = panel + f.scale_at(row, column);
+  const uint32_t code = f.kind == PanelKind::affine8 ? uint32_t(*at)
+                                                     : f.from_word(row, column, load_unaligned<uint32_t>(at));
+  if (f.kind == PanelKind::mxfp4) {
+    const int e8m0 = int(*scale) - cuda::e8m0_shift;
+    return int(*scale) == 0 ? 0 : decode_e8m0(uint32_t(e8m0)) * decode_e2m1(code);
+  }
+  if (f.wide_scales) return load_unaligned<float>(scale) * float(code) + load_unaligned<float>(scale + 4);
+  return to_float(load_unaligned<bf16>(scale)) * float(code) + to_float(load_unaligned<bf16>(scale + 2));
 }
 
 void expect_same_elements(const Coded& coded, int64_t matrices, int64_t rows, int64_t columns) {
@@ -40,7 +44,7 @@ void expect_same_elements(const Coded& coded, int64_t matrices, int64_t rows, in
         const int64_t row = p * cuda::panel_rows + r;
         if (row < rows) dequantize_row(m, matrix, row, expected);
         for (int64_t c = 0; c < f.padded_columns(); ++c) {
-          const float value = element(panel.data(), f, coded.coding, r, c);
+          const float value = element(panel.data(), f, r, c);
           ASSERT_EQ(value, row < rows && c < columns ? expected[size_t(c)] : 0)
               << "row " << row << ", column " << c;
         }
@@ -73,15 +77,41 @@ TEST(CudaLayout, ShapesReadBack) {
   }
 }
 
+TEST(CudaLayout, LargeScalesOfMxfp4AreHeldAsBf16) {
+  Memory memory;
+  Random random(7);
+  const Matrix m = random_matrix(memory, random, mxfp4, 1, 16, 64);
+  EXPECT_EQ(cuda::format_for(m).kind, PanelKind::mxfp4);
+  auto* const scales = static_cast<uint8_t*>(m.scales.raw());
+  scales[3] = 128;
+  scales[4] = 0;
+  EXPECT_EQ(cuda::format_for(m).kind, PanelKind::mxfp4);
+  scales[3] = 129;
+  EXPECT_EQ(cuda::format_for(m).kind, PanelKind::bf16);
+}
+
+TEST(CudaLayout, SpreadCodesMakeBf16ByShiftsAndMasks) {
+  for (uint32_t code = 0; code < 16; ++code) {
+    const uint32_t expected = (code >> 3) << 15 | (code & 7) << 6;  // sign, exponent, mantissa
+    for (int reg = 0; reg < 4; ++reg) {
+      const uint32_t w = cuda::spread_e2m1(reg, code);
+      EXPECT_EQ(cuda::gather_e2m1(reg, w), code);
+      const uint32_t bits = reg < 3 ? w << (3 * reg) & 0x81c0
+                                    : (w << 4 & 0x8000) | (w >> 6 & 0x0180) | (w >> 4 & 0x0040);
+      EXPECT_EQ(bits, expected) << "register " << reg;
+    }
+  }
+}
+
 TEST(CudaLayout, EveryCodeHasItsOwnPlace) {
   for (const PanelKind kind :
        {PanelKind::mxfp4, PanelKind::affine4, PanelKind::affine8, PanelKind::bf16, PanelKind::f32}) {
     const PanelFormat f{.kind = kind, .wide_scales = false, .group_size = 32, .rows = 16, .columns = 192};
-    std::set<std::pair<int64_t, int>> places;
+    std::set<std::pair<int64_t, uint32_t>> places;  // byte, bits of a word of 4-bit codes
     for (int r = 0; r < cuda::panel_rows; ++r)
       for (int64_t c = 0; c < f.columns; ++c) {
-        ASSERT_LE(f.code_at(r, c) + std::max(1, f.code_bits() / 8), f.code_bytes());
-        places.insert({f.code_at(r, c), f.shift_at(c)});
+        ASSERT_LE(f.code_at(r, c) % f.chunk_bytes() + std::max(1, f.code_bits() / 8), f.code_bytes());
+        places.insert({f.code_at(r, c), f.code_bits() == 4 ? f.in_word(r, c, 15) : 0});
       }
     EXPECT_EQ(places.size(), size_t(16 * 192));
   }
@@ -98,14 +128,14 @@ TEST(CudaLayout, RealSizesArePaddedByLittle) {
 }
 
 TEST(CudaLayout, FragmentsAreThoseOfMma) {
-  // PTX ISA, mma.m16n8k16, A of bf16: register r of lane l holds row l / 4 + 8 * (r % 2). Here its columns are the
-  // lane's own 16, four per mma, two per register.
+  // PTX ISA, mma.m16n8k16, A of bf16: register r of lane l holds row l / 4 + 8 * (r % 2). Here its columns are two
+  // of the lane's own eight of half of the chunk.
   const PanelFormat f{.kind = PanelKind::bf16, .wide_scales = false, .group_size = 0, .rows = 16, .columns = 64};
   for (int lane = 0; lane < 32; ++lane)
     for (int s = 0; s < 4; ++s)
       for (int r = 0; r < 4; ++r)
         for (int i = 0; i < 2; ++i)
-          EXPECT_EQ(f.code_at(lane / 4 + 8 * (r % 2), lane % 4 * 16 + s * 4 + r / 2 * 2 + i),
+          EXPECT_EQ(f.code_at(lane / 4 + 8 * (r % 2), s / 2 * 32 + lane % 4 * 8 + s % 2 * 4 + r / 2 * 2 + i),
                     (s * 32 + lane) * 16 + r * 4 + i * 2);
 }
 

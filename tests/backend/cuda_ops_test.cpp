@@ -110,6 +110,24 @@ TEST_F(Cuda, MatMulOfATokenIsTheSameInAnyStep) {
   }
 }
 
+// So many blocks that they need no cluster: the third form of the product.
+TEST_F(Cuda, LargeMatMulHasTheBitsOfSmallOnes) {
+  for (const Coded& coded : {affine8, dense_bf16}) {
+    SCOPED_TRACE(coded.name());
+    const int64_t outputs = 8200, tokens = 1100;
+    const Linear placed = place(random_linear(memory_, random_, coded, outputs, 448, true));
+    const Tensor x = up(random_.normals(memory_, {tokens, 448})), y = out({tokens, outputs});
+    run(MatMul{.x = x, .linear = placed, .out = y});
+    const auto all = down<float>(y);
+    for (const int64_t first : {int64_t(0), int64_t(63), tokens - 5}) {
+      const Tensor part = out({5, outputs});
+      run(MatMul{.x = x.rows(first, first + 5), .linear = placed, .out = part});
+      const auto from = all.begin() + first * outputs;
+      EXPECT_TRUE(same_bits(down<float>(part), {from, from + 5 * outputs})) << "from token " << first;
+    }
+  }
+}
+
 TEST_F(Cuda, TokenOps) {
   const Linear table = random_linear(memory_, random_, affine8, 100, 192, false);
   const Matrix placed = backend_->place_table(table.weight);
@@ -171,6 +189,8 @@ const ExpertsCase experts_cases[] = {
     {"affine of 8 bits", affine8, 33, 128, 64, 8, 4},
     {"not quantised", dense_bf16, 20, 64, 48, 8, 4},
     {"gpt-oss's widths", mxfp4, 29, 2880, 2880, 4, 2},
+    {"tiles of many to an expert", mxfp4, 150, 640, 576, 2, 1},
+    {"affine, many to an expert", affine8, 150, 320, 192, 3, 2},
 };
 
 TEST_F(Cuda, ExpertMlpAndItsRowRule) {
@@ -210,78 +230,6 @@ TEST_F(Cuda, ExpertMlpAndItsRowRule) {
     first.weights = on_device.weights.rows(0, 1), first.out = out({1, c.hidden});
     run(first);
     EXPECT_TRUE(same_bits(down<float>(first.out), first_rows(all, 1, c.hidden)));
-  }
-}
-
-struct AttentionCase {
-  const char* why;
-  int64_t heads, kv_heads, dim, window;
-  bool sinks;
-  std::vector<int64_t> lengths;  ///< of the rows: every position is a query, as in a prefill
-};
-const AttentionCase attention_cases[] = {
-    {"one key", 1, 1, 16, 0, false, {1}},
-    {"rows of several splits", 8, 1, 64, 0, true, {600, 3}},
-    {"gpt-oss, sliding", 64, 8, 64, 128, true, {300, 17}},
-    {"a window of one key", 2, 1, 16, 1, true, {20}},
-    {"no groups, wide heads", 3, 3, 128, 0, false, {40}},
-    {"widest head", 2, 1, 512, 0, false, {20}},
-    {"more heads than a block takes", 20, 2, 80, 0, true, {70}},
-    {"so many tokens that a block does all splits", 2, 1, 16, 0, true, {1100, 700}},
-};
-
-TEST_F(Cuda, AttentionAndItsRowRule) {
-  for (const AttentionCase& c : attention_cases) {
-    SCOPED_TRACE(c.why);
-    int64_t tokens = 0, stride = 0;
-    for (const int64_t length : c.lengths) tokens += length, stride = std::max(stride, (length + 15) / 16);
-    const auto rows = int64_t(c.lengths.size()), blocks = rows * stride;
-    std::vector<int32_t> positions, row_of_token, slots, tables;
-    for (int64_t b = 0; b < blocks; ++b) tables.push_back(int32_t(blocks - 1 - b));
-    for (int32_t r = 0; r < rows; ++r)
-      for (int32_t p = 0; p < c.lengths[size_t(r)]; ++p) {
-        positions.push_back(p), row_of_token.push_back(r);
-        slots.push_back(tables[size_t(r * stride + p / 16)] * 16 + p % 16);
-      }
-    const auto rounded = [&](Shape shape) {
-      const Tensor t = random_.normals(memory_, shape);
-      for (float& v : t.values<float>()) v = to_float(from_float<bf16>(v));
-      return t;
-    };
-    const Tensor k = rounded({tokens, c.kv_heads, c.dim}), v = rounded({tokens, c.kv_heads, c.dim});
-    const int64_t v_stride = c.kv_heads * c.dim;
-    const KvLayer kv = backend_->make_kv_layer(blocks, c.kv_heads, c.dim, 16);
-    PagedAttention op{.q = random_.normals(memory_, {tokens, c.heads, c.dim}),
-                      .kv = kv,
-                      .positions = memory_.copy(positions, {tokens}),
-                      .row_of_token = memory_.copy(row_of_token, {tokens}),
-                      .block_tables = memory_.copy(tables, {rows, stride}),
-                      .first_block = memory_.copy(std::vector<int32_t>(size_t(rows), 0), {rows}),
-                      .scale = 1 / std::sqrt(float(c.dim)),
-                      .window = c.window,
-                      .sinks = c.sinks ? random_.normals(memory_, {c.heads}) : Tensor(),
-                      .out = memory_.make(DType::f32, {tokens, c.heads, c.dim})};
-    reference::KvValues stored;
-    stored.keys.resize(size_t(blocks * 16 * v_stride)), stored.values.resize(stored.keys.size());
-    const KvStore store{.k = k, .v = v, .v_stride = v_stride, .slots = memory_.copy(slots, {tokens}), .kv = kv};
-    reference::kv_store(store, stored);
-    run(KvStore{.k = up(k), .v = up(v), .v_stride = v_stride, .slots = up(store.slots), .kv = kv});
-    PagedAttention on_device = op;
-    on_device.q = up(op.q), on_device.positions = up(op.positions), on_device.row_of_token = up(op.row_of_token);
-    on_device.block_tables = up(op.block_tables), on_device.first_block = up(op.first_block);
-    on_device.sinks = up(op.sinks), on_device.out = out(op.out.shape());
-    run(on_device);
-    const auto all = down<float>(on_device.out);
-    EXPECT_LE(relative_error(all, reference::paged_attention(op, stored)), 2e-6);
-    for (const int64_t t : {int64_t(0), c.lengths[0] - 1, tokens - 1}) {  // alone, as in a decode step
-      PagedAttention one = on_device;
-      one.q = on_device.q.rows(t, t + 1), one.positions = on_device.positions.rows(t, t + 1);
-      one.row_of_token = on_device.row_of_token.rows(t, t + 1), one.out = out({1, c.heads, c.dim});
-      run(one);
-      const int64_t n = c.heads * c.dim;
-      EXPECT_TRUE(same_bits(down<float>(one.out), {all.begin() + t * n, all.begin() + (t + 1) * n}))
-          << "token " << t;
-    }
   }
 }
 

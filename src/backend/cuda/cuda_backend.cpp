@@ -79,11 +79,14 @@ CudaBackend::CudaBackend(int device, int threads) : device_(device), threads_(th
   cudaDeviceProp p{};
   check(cudaGetDeviceProperties(&p, device_), "cudaGetDeviceProperties");
   name_ = "cuda:" + std::to_string(device_) + " " + p.name;
+  processors_ = p.multiProcessorCount;
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
   check(cudaMallocHost(reinterpret_cast<void**>(&staging_.memory), 2 * half_bytes), "cudaMallocHost");
   for (cudaEvent_t& sent : staging_.sent)
     check(cudaEventCreateWithFlags(&sent, cudaEventDisableTiming), "cudaEventCreate");
   for (cudaEvent_t& clock : clock_) check(cudaEventCreate(&clock), "cudaEventCreate");
+  attention_arrivals_ = allocate(DType::i32, {most_attention_arrivals});
+  check(cudaMemset(attention_arrivals_.raw(), 0, attention_arrivals_.bytes()), "cudaMemset");
 }
 
 CudaBackend::~CudaBackend() {  // results ignored: nothing is left to do about them

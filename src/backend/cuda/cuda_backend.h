@@ -26,6 +26,9 @@ struct Grid {
   bool overlap = false;
 };
 
+constexpr size_t usual_shared_bytes = 40 << 10;  ///< a block gets 48 KB without asking, static memory included
+constexpr int64_t most_attention_arrivals = 1 << 15;
+
 /// One device, one stream. Activations are f32 between ops; what goes into a large product is rounded to bf16,
 /// sums are f32, keys and values bf16.
 class CudaBackend : public Backend {
@@ -98,6 +101,9 @@ class CudaBackend : public Backend {
   void launch(const char* kernel_name, void (*kernel)(P...), const Grid& grid, A... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
     last_kernel_ = kernel_name;
+    if (grid.shared_bytes > usual_shared_bytes)
+      check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(grid.shared_bytes)),
+            kernel_name);
     cudaLaunchAttribute overlap{};
     overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
     overlap.val.programmaticStreamSerializationAllowed = 1;
@@ -111,10 +117,12 @@ class CudaBackend : public Backend {
     check(cudaLaunchKernelEx(&config, kernel, P(arguments)...), kernel_name);
   }
 #endif
-  /// x [T, columns] in bf16, rows zero-filled to whole chunks; taken from the workspace, null while measuring.
-  uint16_t* round_inputs(const Tensor& x, const PanelFormat& format);
+  /// x [T, columns] in bf16, rows zero-filled to whole chunks: x itself if it is that, else taken from the workspace
+  /// (null while measuring).
+  const uint16_t* round_inputs(const Tensor& x, const PanelFormat& format);
 
   int device_;
+  int processors_ = 0;
   ThreadPool threads_;
   std::string name_;
   cudaStream_t stream_ = nullptr;
@@ -125,6 +133,7 @@ class CudaBackend : public Backend {
   std::unordered_map<void*, size_t> memory_;
   std::vector<void*> host_memory_;  ///< pinned
   size_t placed_bytes_ = 0;
+  Tensor attention_arrivals_;  ///< i32, zeros between launches: see attention.cu
 };
 
 }  // namespace chorus::cuda

@@ -27,7 +27,8 @@ __device__ inline void let_next_start() {
 
 /// Two values as one register of an mma: the first in the low half.
 __device__ inline uint32_t bf16_pair(float low, float high) {
-  return uint32_t(bf16_bits(low)) | uint32_t(bf16_bits(high)) << 16;
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return reinterpret_cast<const uint32_t&>(pair);
 }
 
 __device__ inline float warp_sum(float v) {
@@ -39,41 +40,30 @@ __device__ inline float warp_max(float v) {
   return v;
 }
 
-/// E2M1 codes sit in the exponent and mantissa of a float 2^126 times too small; both products are exact.
-__device__ inline float e2m1_value(uint32_t code, float scale) {
-  return __uint_as_float((code & 8) << 28 | (code & 7) << 22) * 0x1p126f * scale;
-}
-__device__ inline float e8m0_value(uint32_t code) {
-  return code == 0 ? 0x1p-127f : __uint_as_float(code << 23);
-}
-
 /// w = scale * code + bias; bias is 0 but for affine codes.
 struct Scale {
   float scale, bias;
 };
-template <PanelKind kind>
-__device__ inline Scale scale_of(const std::byte* panel, const PanelFormat& f, int row, int64_t group) {
-  if constexpr (kind == PanelKind::bf16 || kind == PanelKind::f32) return {1, 0};
-  const std::byte* at = panel + f.scale_at(row, group);
-  if constexpr (kind == PanelKind::mxfp4) return {e8m0_value(uint32_t(*at)), 0};
-  if (f.wide_scales) {
-    const float2 pair = *reinterpret_cast<const float2*>(at);
-    return {pair.x, pair.y};
-  }
-  const uint32_t pair = *reinterpret_cast<const uint32_t*>(at);
-  return {bf16_value(pair & 0xffff), bf16_value(pair >> 16)};
+__device__ inline Scale scale_of(uint32_t pair) {
+  return {bf16_value(pair & 0xffff), __uint_as_float(pair & 0xffff0000)};
 }
 
-/// One weight by the formula of panel_format.h: for what reads few.
+/// One weight by the formulas of panel_format.h: for what reads few.
 template <PanelKind kind>
 __device__ inline float weight_at(const std::byte* panel, const PanelFormat& f, int row, int64_t column) {
   const std::byte* at = panel + f.code_at(row, column);
   if constexpr (kind == PanelKind::bf16) return bf16_value(*reinterpret_cast<const uint16_t*>(at));
   if constexpr (kind == PanelKind::f32) return *reinterpret_cast<const float*>(at);
-  const Scale s = scale_of<kind>(panel, f, row, column / f.group_size);
-  if constexpr (kind == PanelKind::affine8) return float(uint32_t(*at)) * s.scale + s.bias;
-  const uint32_t code = uint32_t(*at) >> f.shift_at(column) & 15;
-  if constexpr (kind == PanelKind::mxfp4) return e2m1_value(code, s.scale);
+  const std::byte* scale = panel + f.scale_at(row, column);
+  if constexpr (kind == PanelKind::mxfp4) {
+    const uint32_t code = f.from_word(row, column, *reinterpret_cast<const uint32_t*>(at));
+    return bf16_value((code >> 3) << 15 | (code & 7) << 6) * bf16_value(uint32_t(*scale) << 7);
+  }
+  const Scale s = f.wide_scales ? Scale{reinterpret_cast<const float2*>(scale)->x, reinterpret_cast<const float2*>(scale)->y}
+                                : scale_of(*reinterpret_cast<const uint32_t*>(scale));
+  const uint32_t code = kind == PanelKind::affine8
+                            ? uint32_t(*at)
+                            : f.from_word(row, column, *reinterpret_cast<const uint32_t*>(at));
   return float(code) * s.scale + s.bias;
 }
 

@@ -1,7 +1,8 @@
 // The experts: (token, choice) pairs sorted by expert on the device, cut into tiles of one expert's pairs; gate,
 // up and the activation in one kernel, down with its routing weight in the next, then every token's choices added
 // in order. An expert's weights are read once per tile of up to 64 pairs.
-#include "backend/cuda/panel_product.cuh"
+#include "backend/cuda/panel_block.cuh"
+#include "backend/cuda/panel_stream.cuh"
 #include "chorus/error.h"
 
 namespace chorus::cuda {
@@ -63,67 +64,121 @@ __device__ float swiglu(float gate, float up, float alpha, float limit) {
   return g / (1 + expf(-alpha * g)) * (u + 1);
 }
 
-// Grid: panels of gate and up x tiles. act: [pairs, padded], in the order of the sort.
-template <PanelKind kind, int n_tiles>
-__global__ void __launch_bounds__(product_threads)
-    gate_up_kernel(Weights gate, Weights up, const uint16_t* x, int choices, Sorted sorted,
-                   ClampedSwiglu activation, uint16_t* act, int64_t act_padded) {
-  if (int(blockIdx.y) >= *sorted.tile_count) return;
-  __shared__ SharedSums<n_tiles> shared;
-  const Tile tile = sorted.tiles[blockIdx.y];
-  const int lane = int(threadIdx.x) % 32;
-  const uint16_t* rows[n_tiles];
-  for (int n = 0; n < n_tiles; ++n) {
-    const int32_t pair = sorted.order[tile.first + min(n * 8 + lane / 4, tile.count - 1)];
-    rows[n] = x + int64_t(pair / choices) * gate.format.padded_columns();
+/// act = swiglu(gate(x), up(x)); a unit is a panel of each: x [tokens, padded columns] bf16; act [pairs, act_padded] bf16, in the order of the sort.
+struct GateUp {
+  Weights gate, up;
+  const uint16_t* x;
+  int choices;
+  Sorted sorted;
+  ClampedSwiglu activation;
+  uint16_t* act;
+  int64_t act_padded;
+
+  __host__ __device__ const PanelFormat& format() const { return gate.format; }
+  __host__ __device__ int units() const { return int(gate.format.panels()); }  // of an expert
+  __device__ void panels(int expert, int unit, const std::byte* (&at)[2]) const {
+    at[0] = gate.panel(expert, unit);
+    at[1] = up.panel(expert, unit);
   }
-  constexpr int per_thread = n_tiles * 8 * panel_rows / product_threads;
-  float sums[n_tiles][4], gates[per_thread];
-  multiply_panel<kind, n_tiles>(gate.panel(tile.expert, blockIdx.x), gate.format, rows, sums);
-  shared.put(sums);
-  __syncthreads();
-  for (int k = 0; k < per_thread; ++k) {
-    const int i = k * product_threads + int(threadIdx.x);
-    gates[k] = shared.total(i / panel_rows, i % panel_rows);
+  __device__ const uint16_t* inputs(int64_t sorted_pair) const {
+    return x + int64_t(sorted.order[sorted_pair] / choices) * gate.format.padded_columns();
   }
-  __syncthreads();
-  multiply_panel<kind, n_tiles>(up.panel(tile.expert, blockIdx.x), up.format, rows, sums);
-  shared.put(sums);
-  __syncthreads();
-  for (int k = 0; k < per_thread; ++k) {
-    const int i = k * product_threads + int(threadIdx.x), token = i / panel_rows;
-    const int64_t row = int64_t(blockIdx.x) * panel_rows + i % panel_rows;
-    if (token >= tile.count || row >= gate.format.rows) continue;
-    const float value = swiglu(gates[k] + gate.bias_of(tile.expert, row),
-                               shared.total(token, i % panel_rows) + up.bias_of(tile.expert, row),
+  /// The unit's sums of one row.
+  __device__ void put(int expert, int64_t sorted_pair, int64_t unit, int row_in_panel, const float (&sums)[2]) const {
+    const int64_t row = unit * panel_rows + row_in_panel;
+    if (row >= gate.format.rows) return;
+    const float value = swiglu(sums[0] + gate.bias_of(expert, row), sums[1] + up.bias_of(expert, row),
                                activation.alpha, activation.limit);
-    act[(tile.first + token) * act_padded + row] = bf16_bits(value);
+    act[sorted_pair * act_padded + row] = bf16_bits(value);
   }
+};
+
+/// parts = weight * down(act); a unit is two panels that follow one another: parts [pairs, H], by pair.
+struct Down {
+  Weights down;
+  const uint16_t* act;
+  Sorted sorted;
+  const float* weights;
+  float* parts;
+
+  __host__ __device__ const PanelFormat& format() const { return down.format; }
+  __host__ __device__ int units() const { return int(down.format.panels() + 1) / 2; }
+  __device__ void panels(int expert, int unit, const std::byte* (&at)[2]) const {
+    at[0] = down.panel(expert, unit * 2);
+    at[1] = down.panel(expert, min(int64_t(unit) * 2 + 1, down.format.panels() - 1));
+  }
+  __device__ const uint16_t* inputs(int64_t sorted_pair) const {
+    return act + sorted_pair * down.format.padded_columns();
+  }
+  __device__ void put(int expert, int64_t sorted_pair, int64_t unit, int row_in_panel, const float (&sums)[2]) const {
+    const int64_t pair = sorted.order[sorted_pair];
+    for (int p = 0; p < 2; ++p) {
+      const int64_t row = (unit * 2 + p) * panel_rows + row_in_panel;
+      if (row < down.format.rows)
+        parts[pair * down.format.rows + row] = (sums[p] + down.bias_of(expert, row)) * weights[pair];
+    }
+  }
+};
+
+/// Every unit of every tile, a tile's one after the other.
+template <typename Product, int n_tiles>
+struct StreamUnits {
+  const Product& product;
+  int tile_index = -1;
+  Tile tile = {};
+  const uint16_t* inputs[n_tiles];
+
+  __device__ void panels(int unit, const std::byte* (&at)[2]) const {
+    product.panels(product.sorted.tiles[unit / product.units()].expert, unit % product.units(), at);
+  }
+  __device__ int tokens(int unit, const uint16_t* (&x)[n_tiles]) {
+    if (unit / product.units() != tile_index) {
+      tile_index = unit / product.units();
+      tile = product.sorted.tiles[tile_index];
+#pragma unroll
+      for (int n = 0; n < n_tiles; ++n)
+        inputs[n] = product.inputs(tile.first + min(n * 8 + int(threadIdx.x) % 32 / 4, tile.count - 1));
+    }
+#pragma unroll
+    for (int n = 0; n < n_tiles; ++n) x[n] = inputs[n];
+    return (tile.count + 7) / 8;
+  }
+  __device__ void finish(int unit, const StreamSums<2, n_tiles>& sums) const {
+    for (int i = int(threadIdx.x); i < tile.count * panel_rows; i += stream_threads) {
+      const int token = i / panel_rows, row = i % panel_rows;
+      product.put(tile.expert, tile.first + token, unit % product.units(), row,
+                  {sums.total(0, token, row), sums.total(1, token, row)});
+    }
+  }
+};
+
+template <PanelKind kind, int n_tiles, typename Product>
+__global__ void __launch_bounds__(stream_threads, stream_blocks(n_tiles)) stream_kernel(Product product) {
+  StreamUnits<Product, n_tiles> units{product};
+  const int64_t count = int64_t(*product.sorted.tile_count) * product.units();
+  stream_panels<kind, 2, n_tiles>(product.format(), int(count * blockIdx.x / gridDim.x),
+                                  int(count * (blockIdx.x + 1) / gridDim.x), units);
 }
 
-// Grid: panels of down x tiles. out: [pairs, H], by pair.
-template <PanelKind kind, int n_tiles>
-__global__ void __launch_bounds__(product_threads)
-    down_kernel(Weights down, const uint16_t* act, Sorted sorted, const float* weights, float* out) {
-  if (int(blockIdx.y) >= *sorted.tile_count) return;
-  __shared__ SharedSums<n_tiles> shared;
-  const Tile tile = sorted.tiles[blockIdx.y];
-  const int lane = int(threadIdx.x) % 32;
-  const uint16_t* rows[n_tiles];
-  for (int n = 0; n < n_tiles; ++n)
-    rows[n] = act + (tile.first + min(n * 8 + lane / 4, tile.count - 1)) * down.format.padded_columns();
-  float sums[n_tiles][4];
-  multiply_panel<kind, n_tiles>(down.panel(tile.expert, blockIdx.x), down.format, rows, sums);
-  shared.put(sums);
-  __syncthreads();
-  for (int i = int(threadIdx.x); i < n_tiles * 8 * panel_rows; i += product_threads) {
-    const int token = i / panel_rows;
-    const int64_t row = int64_t(blockIdx.x) * panel_rows + i % panel_rows;
-    if (token >= tile.count || row >= down.format.rows) continue;
-    const int64_t pair = sorted.order[tile.first + token];
-    out[pair * down.format.rows + row] =
-        (shared.total(token, i % panel_rows) + down.bias_of(tile.expert, row)) * weights[pair];
-  }
+// Grid: groups of 8 units x tiles of up to 64 pairs.
+template <PanelKind kind, typename Product>
+__global__ void __launch_bounds__(block_threads, 1) block_kernel(Product product) {
+  if (int(blockIdx.y) >= *product.sorted.tile_count) return;
+  auto& shared = *reinterpret_cast<BlockShared<kind, 2>*>(block_memory);
+  const Tile tile = product.sorted.tiles[blockIdx.y];
+  const int first_unit = int(blockIdx.x) * block_warps;
+  const std::byte* panels[2];
+  product.panels(tile.expert, min(first_unit + int(threadIdx.x) / 32, product.units() - 1), panels);
+  const uint16_t* const rows[2] = {
+      product.inputs(tile.first + min(int(threadIdx.x) / 8, tile.count - 1)),
+      product.inputs(tile.first + min(int(threadIdx.x) / 8 + 32, tile.count - 1))};
+  multiply_block<false>(product.format(), panels, rows, (tile.count + 7) / 8, -1, shared);
+  shared.for_each(shared.outputs, tile.count, [&](int row, int token) {
+    const int unit = first_unit + row / panel_rows;
+    if (unit < product.units())
+      product.put(tile.expert, tile.first + token, unit, row % panel_rows,
+                  {shared.sums[0][row][token], shared.sums[1][row][token]});
+  });
 }
 
 __global__ void combine_kernel(const float* parts, int choices, float* out, int64_t columns) {
@@ -149,9 +204,9 @@ void CudaBackend::run(const ExpertMlp& op) {
   const int64_t pairs = tokens * choices, act_padded = down.format.padded_columns();
   if (experts > max_experts)
     throw Error(Fault::model, "too many experts for this backend")
-        .with("limit", max_experts)
-        .with("actual", experts);
-  if (gate.format.kind != up.format.kind || gate.format.wide_scales != up.format.wide_scales)
+        .with("expected at most", max_experts).with("actual", experts);
+  if (gate.format.kind != up.format.kind || gate.format.group_size != up.format.group_size ||
+      gate.format.wide_scales != up.format.wide_scales)
     throw Error(Fault::model, "gate and up of the experts are quantised differently");
   const Arena::Scope scope(workspace());
   const uint16_t* const x = round_inputs(op.x, gate.format);
@@ -160,37 +215,52 @@ void CudaBackend::run(const ExpertMlp& op) {
                       .tiles = workspace().array<Tile>(most_tiles),
                       .tile_count = workspace().array<int32_t>(1)};
   auto* const act = workspace().array<uint16_t>(pairs * act_padded);
-  auto* const parts = workspace().array<float>(pairs * op.x.size(1));
+  auto* const parts = workspace().array<float>(pairs * down.format.rows);
   if (workspace().measuring() || pairs == 0) return;
 
-  const auto tiled = [&]<int n_tiles>() {
-    constexpr int tile_pairs = n_tiles * 8;
-    const int64_t tiles = pairs / tile_pairs + std::min(experts, pairs);
+  const GateUp gate_up{gate, up, x, int(choices), sorted, op.activation, act, act_padded};
+  const Down down_product{down, act, sorted, op.weights.data<float>(), parts};
+  const auto sort = [&](int tile_pairs) {
     launch("expert_sort", sort_kernel, {.threads = 1024, .shared_bytes = size_t(experts) * sizeof(int32_t)},
            op.experts.data<int32_t>(), pairs, int(experts), tile_pairs, sorted);
-    dispatch_kind(gate.format.kind, [&]<PanelKind kind>() {
-      launch("expert_gate_up", gate_up_kernel<kind, n_tiles>,
-             {.x = gate.format.panels(), .y = tiles, .threads = product_threads}, gate, up, x, int(choices),
-             sorted, op.activation, act, act_padded);
-    });
-    dispatch_kind(down.format.kind, [&]<PanelKind kind>() {
-      launch("expert_down", down_kernel<kind, n_tiles>,
-             {.x = down.format.panels(), .y = tiles, .threads = product_threads}, down, act, sorted,
-             op.weights.data<float>(), parts);
-    });
+    return pairs / tile_pairs + std::min(experts, pairs);  // tiles, at most
+  };
+  const auto stream = [&]<int n_tiles>() {
+    const int64_t tiles = sort(n_tiles * 8), resident = int64_t(processors_) * stream_blocks(n_tiles);
+    const auto launch_one = [&]<typename P>(const char* name, const P& product) {
+      dispatch_kind(product.format().kind, [&]<PanelKind kind>() {
+        launch(name, stream_kernel<kind, n_tiles, P>,
+               {.x = std::min(tiles * int64_t(product.units()), resident), .threads = stream_threads}, product);
+      });
+    };
+    launch_one("expert_gate_up", gate_up);
+    launch_one("expert_down", down_product);
+  };
+  const auto block = [&] {
+    const int64_t tiles = sort(block_tokens);
+    const auto launch_one = [&]<typename P>(const char* name, const P& product) {
+      const int64_t groups = int64_t(product.units() + block_warps - 1) / block_warps;
+      dispatch_kind(product.format().kind, [&]<PanelKind kind>() {
+        launch(name, block_kernel<kind, P>, {.x = groups, .y = tiles, .threads = block_threads, .shared_bytes = sizeof(BlockShared<kind, 2>)},
+               product);
+      });
+    };
+    launch_one("expert_gate_up", gate_up);
+    launch_one("expert_down", down_product);
   };
   // Columns past the matrix meet zero weights; they must only not be NaNs.
   if (act_padded != down.format.columns)
     check(cudaMemsetAsync(act, 0, size_t(pairs * act_padded) * 2, stream_), "cudaMemsetAsync");
+  // Tiles of about twice the average: few experts' weights are read twice.
   const int64_t average = (pairs + experts - 1) / experts;
-  if (average <= 8)
-    tiled.template operator()<1>();
-  else if (average <= 16)
-    tiled.template operator()<2>();
+  if (average <= 4)
+    stream.template operator()<1>();
+  else if (average <= 8)
+    stream.template operator()<2>();
   else if (average <= 32)
-    tiled.template operator()<4>();
+    stream.template operator()<4>();
   else
-    tiled.template operator()<8>();
+    block();
   launch("expert_combine", combine_kernel, {.x = tokens}, parts, int(choices), op.out.data<float>(), op.x.size(1));
 }
 

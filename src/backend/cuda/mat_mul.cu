@@ -1,35 +1,125 @@
+#include <cooperative_groups.h>
+
 #include <chrono>
 
-#include "backend/cuda/panel_product.cuh"
+#include "backend/cuda/panel_block.cuh"
+#include "backend/cuda/panel_stream.cuh"
 
 namespace chorus::cuda {
 namespace {
 
-__global__ void round_kernel(const float* x, uint16_t* out, int64_t columns, int64_t padded) {
-  for (int64_t c = threadIdx.x; c < padded; c += blockDim.x)
-    out[blockIdx.x * padded + c] = c < columns ? bf16_bits(x[blockIdx.x * columns + c]) : uint16_t(0);
+// Rows padded with zeros to whole chunks.
+template <typename T>
+__global__ void round_kernel(const T* x, uint16_t* out, int64_t columns, int64_t padded) {
+  for (int64_t c = threadIdx.x; c < padded; c += blockDim.x) {
+    uint16_t value = 0;
+    if (c < columns) {
+      if constexpr (sizeof(T) == 2)
+        value = x[blockIdx.x * columns + c];
+      else
+        value = bf16_bits(x[blockIdx.x * columns + c]);
+    }
+    out[blockIdx.x * padded + c] = value;
+  }
 }
 
-// Bound by the weights' bytes up to some tens of tokens. Grid: panels x token tiles.
-template <PanelKind kind, int n_tiles>
-__global__ void __launch_bounds__(product_threads)
-    mat_mul_kernel(const std::byte* weights, PanelFormat f, const uint16_t* x, const float* bias, float* out,
-                   int64_t tokens) {
-  __shared__ SharedSums<n_tiles> shared;
-  const int lane = int(threadIdx.x) % 32;
-  const int64_t first = int64_t(blockIdx.y) * n_tiles * 8;
-  const uint16_t* rows[n_tiles];
-  for (int n = 0; n < n_tiles; ++n)  // past the last token: any
-    rows[n] = x + min(first + n * 8 + lane / 4, tokens - 1) * f.padded_columns();
-  float sums[n_tiles][4];
-  multiply_panel<kind, n_tiles>(weights + blockIdx.x * f.panel_bytes(), f, rows, sums);
-  shared.put(sums);
-  __syncthreads();
-  for (int i = int(threadIdx.x); i < n_tiles * 8 * panel_rows; i += product_threads) {
-    const int token = i / panel_rows, row = i % panel_rows;
-    const int64_t t = first + token, o = int64_t(blockIdx.x) * panel_rows + row;
-    if (t < tokens && o < f.rows) out[t * f.rows + o] = shared.total(token, row) + (bias != nullptr ? bias[o] : 0);
+/// out = x W^T + bias + residual: x [tokens, padded columns] bf16, out [tokens, rows]; bias and residual may be null.
+struct Product {
+  const std::byte* weights;
+  PanelFormat f;
+  const uint16_t* x;
+  const float *bias, *residual;
+  float* out;
+  int64_t tokens;
+
+  __device__ const uint16_t* inputs(int64_t token) const {  // past the last: any
+    return x + min(token, tokens - 1) * f.padded_columns();
   }
+  __device__ void put(int64_t token, int64_t row, float sum) const {
+    if (token >= tokens || row >= f.rows) return;
+    const int64_t at = token * f.rows + row;
+    if (bias != nullptr) sum += bias[row];
+    out[at] = residual != nullptr ? residual[at] + sum : sum;
+  }
+};
+
+/// A unit is a panel.
+template <int n_tiles>
+struct StreamUnits {
+  Product product;
+
+  __device__ void panels(int unit, const std::byte* (&at)[1]) const {
+    at[0] = product.weights + unit * product.f.panel_bytes();
+  }
+  __device__ int tokens(int, const uint16_t* (&x)[n_tiles]) const {
+#pragma unroll
+    for (int n = 0; n < n_tiles; ++n) x[n] = product.inputs(n * 8 + threadIdx.x % 32 / 4);
+    return int(product.tokens + 7) / 8;
+  }
+  __device__ void finish(int unit, const StreamSums<1, n_tiles>& sums) const {
+    for (int i = int(threadIdx.x); i < n_tiles * 8 * panel_rows; i += stream_threads) {
+      const int token = i / panel_rows, row = i % panel_rows;
+      product.put(token, int64_t(unit) * panel_rows + row, sums.total(0, token, row));
+    }
+  }
+};
+
+template <PanelKind kind, int n_tiles>
+__global__ void __launch_bounds__(stream_threads, stream_blocks(n_tiles)) stream_kernel(Product product) {
+  StreamUnits<n_tiles> units{product};
+  const int64_t panels = product.f.panels();
+  stream_panels<kind, 1, n_tiles>(product.f, int(panels * blockIdx.x / gridDim.x),
+                                  int(panels * (blockIdx.x + 1) / gridDim.x), units);
+}
+
+__device__ inline int used_tiles(int64_t tokens) {
+  return int(min((tokens + 7) / 8, int64_t(block_tiles)));
+}
+
+// Grid: groups of 16 panels x tiles of 64 tokens.
+template <PanelKind kind>
+__global__ void __launch_bounds__(block_threads, 1) block_kernel(Product product) {
+  auto& shared = *reinterpret_cast<BlockShared<kind, 2>*>(block_memory);
+  const int64_t first_token = int64_t(blockIdx.y) * block_tokens;
+  const int64_t first_panel = int64_t(blockIdx.x) * block_warps * 2, last_panel = product.f.panels() - 1;
+  const std::byte* panels[2];  // of warp w: w and w + 8
+  for (int p = 0; p < 2; ++p)
+    panels[p] = product.weights +
+                min(first_panel + p * block_warps + threadIdx.x / 32, last_panel) * product.f.panel_bytes();
+  const uint16_t* const rows[2] = {product.inputs(first_token + threadIdx.x / 8),
+                                   product.inputs(first_token + threadIdx.x / 8 + 32)};
+  multiply_block<false>(product.f, panels, rows, used_tiles(product.tokens - first_token), -1, shared);
+  for (int p = 0; p < 2; ++p)
+    shared.for_each(shared.outputs, block_tokens, [&](int row, int token) {
+      product.put(first_token + token, (first_panel + p * block_warps) * panel_rows + row, shared.sums[p][row][token]);
+    });
+}
+
+// Grid: groups of 8 panels x tiles of 64 tokens x the classes, which are a cluster: for products that would not fill
+// the device otherwise.
+template <PanelKind kind>
+__global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(block_threads, 2) cluster_kernel(Product product) {
+  auto& shared = *reinterpret_cast<BlockShared<kind, 1>*>(block_memory);
+  const int64_t first_token = int64_t(blockIdx.y) * block_tokens, first_panel = int64_t(blockIdx.x) * block_warps;
+  const std::byte* const panels[1] = {
+      product.weights + min(first_panel + threadIdx.x / 32, product.f.panels() - 1) * product.f.panel_bytes()};
+  const uint16_t* const rows[2] = {product.inputs(first_token + threadIdx.x / 8),
+                                   product.inputs(first_token + threadIdx.x / 8 + 32)};
+  multiply_block<true>(product.f, panels, rows, used_tiles(product.tokens - first_token), int(blockIdx.z),
+                                shared);
+  const auto cluster = cooperative_groups::this_cluster();
+  cluster.sync();
+  const BlockShared<kind, 1>* of_class[classes];
+  for (int c = 0; c < classes; ++c) of_class[c] = cluster.map_shared_rank(&shared, unsigned(c));
+  // Every block of the cluster finishes its share of the rows.
+  constexpr int share = shared.outputs / classes;
+  shared.for_each(share, block_tokens, [&](int row, int token) {
+    row += int(blockIdx.z) * share;
+    float sum = of_class[0]->sums[0][row][token];
+    for (int c = 1; c < classes; ++c) sum += of_class[c]->sums[0][row][token];
+    product.put(first_token + token, first_panel * panel_rows + row, sum);
+  });
+  cluster.sync();  // the others may still read
 }
 
 // A warp per output and token, in f32: for the router, a few outputs.
@@ -60,10 +150,16 @@ __global__ void mac_rate_kernel(int rounds, float* out) {
 
 }  // namespace
 
-uint16_t* CudaBackend::round_inputs(const Tensor& x, const PanelFormat& f) {
+const uint16_t* CudaBackend::round_inputs(const Tensor& x, const PanelFormat& f) {
+  if (x.dtype() == DType::bf16 && f.columns == f.padded_columns())
+    return reinterpret_cast<const uint16_t*>(x.data<bf16>());
   uint16_t* const out = workspace().array<uint16_t>(x.size(0) * f.padded_columns());
-  if (!workspace().measuring())
-    launch("round_inputs", round_kernel, {.x = x.size(0)}, x.data<float>(), out, f.columns, f.padded_columns());
+  if (workspace().measuring()) return nullptr;
+  if (x.dtype() == DType::bf16)
+    launch("round_inputs", round_kernel<uint16_t>, {.x = x.size(0)}, reinterpret_cast<const uint16_t*>(x.data<bf16>()),
+           out, f.columns, f.padded_columns());
+  else
+    launch("round_inputs", round_kernel<float>, {.x = x.size(0)}, x.data<float>(), out, f.columns, f.padded_columns());
   return out;
 }
 
@@ -72,35 +168,41 @@ void CudaBackend::run(const MatMul& op) {
   const int64_t tokens = op.x.size(0);
   const Arena::Scope scope(workspace());
   const uint16_t* const x = op.exact_inputs ? nullptr : round_inputs(op.x, f);
-  if (workspace().measuring()) return;
-  const auto* const weights = static_cast<const std::byte*>(op.linear.weight.data.raw());
-  const float* const bias = op.linear.bias.empty() ? nullptr : op.linear.bias.data<float>();
+  if (workspace().measuring() || tokens == 0) return;
+  const Product product{.weights = static_cast<const std::byte*>(op.linear.weight.data.raw()),
+                        .f = f,
+                        .x = x,
+                        .bias = op.linear.bias.empty() ? nullptr : op.linear.bias.data<float>(),
+                        .residual = nullptr,
+                        .out = op.out.data<float>(),
+                        .tokens = tokens};
   dispatch_kind(f.kind, [&]<PanelKind kind>() {
     if (op.exact_inputs)
-      return launch("exact_mat_mul", exact_kernel<kind>, {.x = tokens, .y = (f.rows + 7) / 8}, weights, f,
-                    op.x.data<float>(), bias, op.out.data<float>());
-    const auto tiled = [&]<int n_tiles>() {
-      launch("mat_mul", mat_mul_kernel<kind, n_tiles>,
-             {.x = f.panels(), .y = (tokens + n_tiles * 8 - 1) / (n_tiles * 8), .threads = product_threads},
-             weights, f, x, bias, op.out.data<float>(), tokens);
+      return launch("exact_mat_mul", exact_kernel<kind>, {.x = tokens, .y = (f.rows + 7) / 8}, product.weights, f,
+                    op.x.data<float>(), product.bias, product.out);
+    const auto stream = [&]<int n_tiles>() {
+      const int64_t resident = int64_t(processors_) * stream_blocks(n_tiles);
+      launch("mat_mul", stream_kernel<kind, n_tiles>,
+             {.x = std::min(f.panels(), resident), .threads = stream_threads}, product);
     };
-    if (tokens <= 8)
-      tiled.template operator()<1>();
-    else if (tokens <= 16)
-      tiled.template operator()<2>();
-    else if (tokens <= 32)
-      tiled.template operator()<4>();
+    if (tokens <= 8) return stream.template operator()<1>();
+    if (tokens <= 16) return stream.template operator()<2>();
+    if (tokens <= 32) return stream.template operator()<4>();
+    const int64_t groups = (f.panels() + block_warps - 1) / block_warps;
+    const int64_t tiles = (tokens + block_tokens - 1) / block_tokens;
+    if (groups * tiles < int64_t(processors_) * 8)
+      launch("mat_mul", cluster_kernel<kind>, {.x = groups, .y = tiles, .z = classes, .threads = block_threads, .shared_bytes = sizeof(BlockShared<kind, 1>)},
+             product);
     else
-      tiled.template operator()<8>();
+      launch("mat_mul", block_kernel<kind>, {.x = (groups + 1) / 2, .y = tiles, .threads = block_threads, .shared_bytes = sizeof(BlockShared<kind, 2>)},
+             product);
   });
 }
 
 double CudaBackend::measure_mac_rate() {
   use_device();
   constexpr int rounds = 4096, threads = 512;
-  int processors = 0;
-  check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device_), "cudaDeviceGetAttribute");
-  const int64_t blocks = int64_t(processors) * 2;
+  const int64_t blocks = int64_t(processors_) * 2;
   const Tensor out = allocate(DType::f32, {1});
   double best = 0;
   for (int pass = 0; pass < 5; ++pass) {

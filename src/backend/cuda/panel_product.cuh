@@ -1,107 +1,213 @@
-// Panels times tokens on the tensor cores: what the dense and the expert kernels share.
+// Panels times tokens on the tensor cores: what the dense and the expert products share.
 //
-// A thread block of four warps computes one panel (16 outputs) for 8 * n_tiles tokens. Warp w takes chunks w, w +
-// 4,
-// ... of the inputs, whatever the number of tokens, and the four sums are added in the order of the warps: a
-// token's result depends neither on its place in a tile, nor on the size of the tile, nor on the other tokens.
+// A token's sum over the inputs is cut into four classes, chunks c, c + 4, c + 8, ... of class c; a class is summed
+// in the order of its chunks, and the classes are added in their order: ((0 + 1) + 2) + 3. Every form of the product
+// keeps to that, so that a token's result depends neither on the form, nor on its place in a tile, nor on the other
+// tokens:
+//   stream  (few tokens)  four warps take a class each and stream the panels from memory to registers, chunks ahead
+//                         of their use; bound by the weights' bytes
+//   block   (many)        warps take panels of their own and share the tokens' inputs in shared memory; bound by the
+//                         tensor cores. Either every warp goes through the four classes in turn, or four blocks of a
+//                         cluster take one each.
 #pragma once
 
 #include "backend/cuda/device.cuh"
 
 namespace chorus::cuda {
 
-constexpr int product_warps = 4, product_threads = product_warps * 32;
+constexpr int classes = 4;
 
 __device__ inline void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-      "{%0,%1,%2,%3};"
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-/// The A registers of the chunk's four mma for this lane. Registers 0 and 2 belong to row lane / 4, 1 and 3 to the
-/// row eight below.
+/// Addresses in shared memory are 32 bits: to compute with generic ones costs as much as to unpack the weights.
+__device__ inline uint32_t shared_address(const void* p) {
+  return uint32_t(__cvta_generic_to_shared(p));
+}
+__device__ inline uint4 load_shared_16(uint32_t at) {
+  uint4 v;
+  asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(at) : "memory");
+  return v;
+}
+__device__ inline uint2 load_shared_8(uint32_t at) {
+  uint2 v;
+  asm volatile("ld.shared.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(at) : "memory");
+  return v;
+}
+__device__ inline uint32_t load_shared_4(uint32_t at) {
+  uint32_t v;
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at) : "memory");
+  return v;
+}
+
+__device__ inline void copy_async(uint32_t shared, const void* global) {
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(shared), "l"(global) : "memory");
+}
+__device__ inline void commit_copies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+/// All but the `newer` groups that were committed last have come, those of this thread.
+template <int newer>
+__device__ inline void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(newer) : "memory");
+}
+
+/// How the chunks of a matrix lie, for this lane.
 template <PanelKind kind>
-__device__ inline void load_chunk(const std::byte* panel, const PanelFormat& f, int64_t chunk, int lane,
-                                  uint32_t (&a)[4][4]) {
-  const uint4* pieces = reinterpret_cast<const uint4*>(panel + chunk * f.chunk_bytes()) + lane;
-  if constexpr (kind == PanelKind::bf16) {
-    for (int s = 0; s < 4; ++s) {
-      const uint4 v = pieces[s * 32];
-      a[s][0] = v.x, a[s][1] = v.y, a[s][2] = v.z, a[s][3] = v.w;
-    }
-  } else if constexpr (kind == PanelKind::f32) {
-    for (int s = 0; s < 4; ++s)
-      for (int half = 0; half < 2; ++half) {
-        const uint4 v = pieces[(s * 2 + half) * 32];
-        a[s][half * 2] = bf16_pair(__uint_as_float(v.x), __uint_as_float(v.y));
-        a[s][half * 2 + 1] = bf16_pair(__uint_as_float(v.z), __uint_as_float(v.w));
+struct ChunkForm {
+  static constexpr bool affine = kind == PanelKind::affine4 || kind == PanelKind::affine8;
+  static constexpr int pieces = PanelFormat{.kind = kind}.code_bits() / 4;  ///< of 16 bytes a lane
+  static constexpr int most_bytes = pieces * 512 + (kind == PanelKind::mxfp4 ? 32 : affine ? 128 : 0);
+
+  int bytes;         ///< of a chunk
+  int scale_pieces;  ///< lanes that copy 16 bytes of its scales
+  int codes_at, scales_at;
+  bool wide_scales, two_groups;
+
+  __device__ explicit ChunkForm(const PanelFormat& f)
+      : bytes(int(f.chunk_bytes())),
+        scale_pieces((bytes - pieces * 512) / 16),
+        codes_at(int(threadIdx.x) % 32 * 16),
+        scales_at(pieces * 512 + int(threadIdx.x) % 32 / 4 * f.lane_scale_bytes()),
+        wide_scales(f.wide_scales),
+        two_groups(f.chunk_groups() == 2) {}
+
+  /// A warp copies a chunk; `from`: its beginning, and codes_at more.
+  __device__ void copy(uint32_t to, const std::byte* from) const {
+    to += codes_at;
+#pragma unroll
+    for (int p = 0; p < pieces; ++p) copy_async(to + p * 512, from + p * 512);
+    if (most_bytes > pieces * 512 && codes_at < scale_pieces * 16) copy_async(to + pieces * 512, from + pieces * 512);
+  }
+};
+
+/// One lane's part of a chunk.
+template <PanelKind kind>
+struct Chunk {
+  static constexpr int pieces = ChunkForm<kind>::pieces;
+
+  uint4 codes[pieces];
+  uint32_t factors;    ///< mxfp4: a byte per group and row
+  Scale scales[2][2];  ///< affine: of a half of the chunk, of rows lane / 4 and 8 more; the bias less scale * base
+
+  /// From a copy in shared memory.
+  __device__ void load(uint32_t chunk, const ChunkForm<kind>& form) {
+#pragma unroll
+    for (int p = 0; p < pieces; ++p) codes[p] = load_shared_16(chunk + form.codes_at + p * 512);
+    const uint32_t at = chunk + form.scales_at;
+    if constexpr (kind == PanelKind::mxfp4) factors = load_shared_4(at);
+    if constexpr (ChunkForm<kind>::affine) {
+      const uint2 low = load_shared_8(at);
+      if (!form.wide_scales) {
+        scales[0][0] = scales[1][0] = rebased(scale_of(low.x));
+        scales[0][1] = scales[1][1] = rebased(scale_of(low.y));
       }
-  } else {
-    const int64_t group = (chunk * chunk_columns + lane % 4 * 16) / f.group_size;
-    const Scale scales[2] = {scale_of<kind>(panel, f, lane / 4, group),
-                             scale_of<kind>(panel, f, lane / 4 + 8, group)};
-    uint32_t words[kind == PanelKind::affine8 ? 8 : 4];
-    for (int p = 0; p < (kind == PanelKind::affine8 ? 2 : 1); ++p) {
-      const uint4 v = pieces[p * 32];
-      words[p * 4] = v.x, words[p * 4 + 1] = v.y, words[p * 4 + 2] = v.z, words[p * 4 + 3] = v.w;
-    }
-    for (int s = 0; s < 4; ++s)
-      for (int r = 0; r < 4; ++r) {
-        const Scale w = scales[r % 2];
-        float pair[2];
-        for (int i = 0; i < 2; ++i) {
-          const int e = r * 2 + i;
-          if constexpr (kind == PanelKind::affine8)
-            pair[i] = float(words[s * 2 + e / 4] >> (e % 4 * 8) & 255) * w.scale + w.bias;
-          else if constexpr (kind == PanelKind::affine4)
-            pair[i] = float(words[s] >> (e * 4) & 15) * w.scale + w.bias;
-          else
-            pair[i] = e2m1_value(words[s] >> (e * 4) & 15, w.scale);
+      if (form.wide_scales || form.two_groups) {
+        const uint2 high = load_shared_8(at + 8);
+        if (form.wide_scales) {
+          scales[0][0] = scales[1][0] = rebased({__uint_as_float(low.x), __uint_as_float(low.y)});
+          scales[0][1] = scales[1][1] = rebased({__uint_as_float(high.x), __uint_as_float(high.y)});
+        } else {
+          scales[1][0] = rebased(scale_of(high.x)), scales[1][1] = rebased(scale_of(high.y));
         }
-        a[s][r] = bf16_pair(pair[0], pair[1]);
       }
-  }
-}
-
-/// Sums of the panel for tokens 8 * tile + lane / 4 of every tile; x[tile] points to that token's inputs.
-template <PanelKind kind, int n_tiles>
-__device__ inline void multiply_panel(const std::byte* panel, const PanelFormat& f,
-                                      const uint16_t* const (&x)[n_tiles], float (&sums)[n_tiles][4]) {
-  const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
-#pragma unroll
-  for (int n = 0; n < n_tiles; ++n)
-    for (int i = 0; i < 4; ++i) sums[n][i] = 0;
-  for (int64_t chunk = warp; chunk < f.chunks(); chunk += product_warps) {
-    uint32_t a[4][4];
-    load_chunk<kind>(panel, f, chunk, lane, a);
-#pragma unroll
-    for (int n = 0; n < n_tiles; ++n) {
-      const uint4* in = reinterpret_cast<const uint4*>(x[n] + chunk * chunk_columns + lane % 4 * 16);
-      const uint4 low = in[0], high = in[1];
-      mma(sums[n], a[0], low.x, low.y);
-      mma(sums[n], a[1], low.z, low.w);
-      mma(sums[n], a[2], high.x, high.y);
-      mma(sums[n], a[3], high.z, high.w);
     }
   }
+
+  /// Registers A of mma `m` of the chunk.
+  __device__ void weights(int m, uint32_t (&a)[4]) const {
+    if constexpr (kind == PanelKind::bf16) {
+      a[0] = codes[m].x, a[1] = codes[m].y, a[2] = codes[m].z, a[3] = codes[m].w;
+    } else if constexpr (kind == PanelKind::f32) {
+      const uint4 low = codes[2 * m], high = codes[2 * m + 1];
+      a[0] = bf16_pair(__uint_as_float(low.x), __uint_as_float(low.y));
+      a[1] = bf16_pair(__uint_as_float(low.z), __uint_as_float(low.w));
+      a[2] = bf16_pair(__uint_as_float(high.x), __uint_as_float(high.y));
+      a[3] = bf16_pair(__uint_as_float(high.z), __uint_as_float(high.w));
+    } else if constexpr (kind == PanelKind::mxfp4) {
+      const uint32_t w = word(codes[0], m), pair = m < 2 ? factors : factors >> 16;
+      const uint32_t low = (pair & 0xff) * 0x00800080u, high = (pair >> 8 & 0xff) * 0x00800080u;
+      a[0] = scaled(w & 0x81c081c0u, low);
+      a[1] = scaled((w << 3) & 0x81c081c0u, high);
+      a[2] = scaled((w << 6) & 0x81c081c0u, low);
+      a[3] = scaled(((w << 4) & 0x80008000u) | ((w >> 6) & 0x01800180u) | ((w >> 4) & 0x00400040u), high);
+    } else {
+      const Scale low = scales[m / 2][0], high = scales[m / 2][1];
+      if constexpr (kind == PanelKind::affine8) {
+        const uint32_t words[2] = {word(codes[m / 2], m % 2 * 2), word(codes[m / 2], m % 2 * 2 + 1)};
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          a[2 * i] = bf16_pair(times(byte_of<0>(words[i]), low), times(byte_of<1>(words[i]), low));
+          a[2 * i + 1] = bf16_pair(times(byte_of<2>(words[i]), high), times(byte_of<3>(words[i]), high));
+        }
+      } else {
+        const uint32_t w = word(codes[0], m);
+#pragma unroll
+        for (int r = 0; r < 4; ++r) {
+          const Scale s = r % 2 == 0 ? low : high;
+          a[r] = bf16_pair(times(base_bits | (w >> (4 * r) & 15) << 19, s),
+                           times(base_bits | (w >> (16 + 4 * r) & 15) << 19, s));
+        }
+      }
+    }
+  }
+
+ private:
+  /// A float base + code is made by setting bits of its mantissa; scale * base is exact, and the bias less that is
+  /// within a thousandth of a scale.
+  static constexpr float base = kind == PanelKind::affine8 ? 0x1p15f : 0x1p4f;
+  static constexpr uint32_t base_bits = kind == PanelKind::affine8 ? 0x47000000 : 0x41800000;
+
+  __device__ static uint32_t word(const uint4& v, int i) {
+    return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
+  }
+  __device__ static Scale rebased(Scale s) {
+    return {s.scale, fmaf(s.scale, -base, s.bias)};
+  }
+  /// Bits in the places of a bf16's sign, lower exponent and upper mantissa are the code's value times 2^-126.
+  __device__ static uint32_t scaled(uint32_t bits, uint32_t factor) {
+    const __nv_bfloat162 product =
+        __hmul2(reinterpret_cast<const __nv_bfloat162&>(bits), reinterpret_cast<const __nv_bfloat162&>(factor));
+    return reinterpret_cast<const uint32_t&>(product);
+  }
+  /// The float base + byte i.
+  template <int i>
+  __device__ static uint32_t byte_of(uint32_t w) {
+    return __byte_perm(w, base_bits, 0x7604 | i << 4);
+  }
+  __device__ static float times(uint32_t base_plus_code, const Scale& s) {
+    return fmaf(__uint_as_float(base_plus_code), s.scale, s.bias);
+  }
+};
+
+/// Calls f.operator()<n>() for the n of 1, 2, ... most that is `used`: what is inside branches on nothing.
+template <int most, typename F>
+__device__ __forceinline__ void dispatch_tiles(int used, F&& f) {
+  if constexpr (most == 1) {
+    f.template operator()<1>();
+  } else {
+    if (used >= most)
+      f.template operator()<most>();
+    else
+      dispatch_tiles<most - 1>(used, f);
+  }
 }
 
-/// The warps' sums side by side, to be added in order.
-template <int n_tiles>
-struct SharedSums {
-  float values[product_warps][n_tiles * 8][panel_rows + 1];  // one more: banks
+/// One lane's part of a token's chunk: registers B of its four mma.
+struct TokenChunk {
+  uint4 low, high;
 
-  __device__ void put(const float (&sums)[n_tiles][4]) {
-    const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
-    for (int n = 0; n < n_tiles; ++n)
-      for (int i = 0; i < 4; ++i) values[warp][n * 8 + lane % 4 * 2 + i % 2][lane / 4 + i / 2 * 8] = sums[n][i];
+  /// x: the chunk's inputs of token lane / 4 of a tile, and lane % 4 * 8 more.
+  __device__ void load(const uint16_t* x) {
+    low = __ldg(reinterpret_cast<const uint4*>(x));
+    high = __ldg(reinterpret_cast<const uint4*>(x + 32));
   }
-  __device__ float total(int token, int row) const {
-    float sum = values[0][token][row];
-    for (int w = 1; w < product_warps; ++w) sum += values[w][token][row];
-    return sum;
+  __device__ uint32_t reg(int m, int i) const {
+    const uint4& v = m < 2 ? low : high;
+    return m % 2 == 0 ? (i == 0 ? v.x : v.y) : (i == 0 ? v.z : v.w);
   }
 };
 
