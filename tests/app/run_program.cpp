@@ -104,11 +104,6 @@ std::string model_without_tokenizer() {
   return synthetic_folder("without_tokenizer", {});
 }
 
-fs::path goldens() {
-  const fs::path folder = fs::path(CHORUS_SOURCE_DIR) / "../shared/goldens";
-  return fs::exists(folder) ? folder : fs::path();
-}
-
 std::vector<Json> json_lines(std::string_view text) {
   std::vector<Json> values;
   while (!text.empty()) {
@@ -117,10 +112,6 @@ std::vector<Json> json_lines(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return values;
-}
-
-std::vector<Json> json_lines_of(const fs::path& file) {
-  return json_lines(read_file(file));
 }
 
 }  // namespace chorus::test

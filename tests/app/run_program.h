@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "chorus/json.h"
+#include "goldens.h"
 
 namespace chorus::test {
 
@@ -29,10 +30,6 @@ std::string small_model();
 /// The same without a tokenizer.
 std::string model_without_tokenizer();
 
-/// The goldens; empty where this checkout has none beside it.
-std::filesystem::path goldens();
-
 std::vector<Json> json_lines(std::string_view text);
-std::vector<Json> json_lines_of(const std::filesystem::path& file);
 
 }  // namespace chorus::test

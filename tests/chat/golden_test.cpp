@@ -48,10 +48,9 @@ struct Disputed {
 const std::vector<Disputed> disputed = {};
 
 TEST(Goldens, EveryRowOfTheJinjaTable) {
-  const auto file = goldens("jinja") / "conformance.jsonl";
-  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no goldens beside the repository: " << file;
+  const auto file = test::golden("jinja/conformance.jsonl");
   size_t rows = 0;
-  for (const Json& row : read_json_lines(file)) {
+  for (const Json& row : test::json_lines_of(file)) {
     const int i = row["i"].get<int>();
     if (std::any_of(disputed.begin(), disputed.end(), [&](const Disputed& d) { return d.row == i; })) continue;
     ++rows;
@@ -72,13 +71,13 @@ TEST(Goldens, EveryRowOfTheJinjaTable) {
 }
 
 TEST(Goldens, EveryCaseOfEveryChatTemplate) {
-  const auto folder = goldens("templates");
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no goldens beside the repository: " << folder;
+  const auto folder = test::golden("templates");
+  if (folder.empty()) GTEST_SKIP() << test::no_golden("templates");
   size_t cases = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (!entry.is_directory()) continue;
     const auto templates = ChatTemplates::from_source(read_file(entry.path() / "chat_template.jinja"));
-    for (const Json& row : read_json_lines(entry.path() / "cases.jsonl")) {
+    for (const Json& row : test::json_lines_of(entry.path() / "cases.jsonl")) {
       ++cases;
       TemplateOptions options;
       options.tools = row["tools"];

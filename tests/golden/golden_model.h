@@ -2,41 +2,37 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "goldens.h"
 #include "weights/safetensors.h"
 
 namespace chorus::golden {
 
-/// One random model and what the real MLX and mlx-lm made of it (goldens' README-mlx.md). tests/golden/data has the
-/// one that ships; the others lie beside the checkout where they exist.
+/// One random model and what the real MLX and mlx-lm made of it (tests/golden/README.md).
 class GoldenModel {
  public:
-  explicit GoldenModel(std::string name) : name_(std::move(name)) {
-    const char* const carried = std::getenv("CHORUS_GOLDENS");  // by tools/gpu_check, to where there is no checkout
-    for (const char* root : {CHORUS_SOURCE_DIR "/tests/golden/data", CHORUS_SOURCE_DIR "/../shared/goldens", carried})
-      if (root != nullptr && std::filesystem::exists(std::filesystem::path(root) / "models" / name_)) {
-        root_ = root;
-        return;
-      }
-  }
+  explicit GoldenModel(std::string name) : name_(std::move(name)) {}
 
-  bool exists() const { return !root_.empty(); }
-  std::string folder() const { return root_ / "models" / name_; }
-  Json json(const std::string& suffix = ".json") const { return read_json(root_ / "expected" / (name_ + suffix)); }
+  bool exists() const { return !folder().empty(); }
+  /// What a test says that is skipped without it. Only those that do not ship may be skipped.
+  std::string missing() const { return test::no_golden("models/" + name_); }
+  std::string folder() const { return test::golden("models/" + name_); }
+  Json json(const std::string& suffix = ".json") const { return read_json(expected(suffix)); }
   SafetensorsFile tensors(const std::string& suffix = ".safetensors") const {
-    return SafetensorsFile(root_ / "expected" / (name_ + suffix));
+    return SafetensorsFile(expected(suffix));
   }
 
  private:
+  std::filesystem::path expected(const std::string& suffix) const {
+    return test::golden("expected/" + name_ + suffix);
+  }
+
   std::string name_;
-  std::filesystem::path root_;
 };
 
 template <typename T>

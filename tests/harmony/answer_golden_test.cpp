@@ -136,7 +136,7 @@ class RoundTrip {
  public:
   explicit RoundTrip(const Family& family)
       : family_(family),
-        templates_(chat::ChatTemplates::load(goldens_folder() / "templates" / family.folder)),
+        templates_(chat::ChatTemplates::load(test::golden("templates") / family.folder)),
         format_(format_of(family, templates_.source())) {
     EXPECT_EQ(name_of(format_), family.format);
   }
@@ -196,7 +196,7 @@ class RoundTrip {
 };
 
 TEST(AnswerGoldens, TemplatesMessagesComeBack) {
-  if (!std::filesystem::exists(goldens_folder() / "templates")) GTEST_SKIP() << "no goldens/templates";
+  if (test::golden("templates").empty()) GTEST_SKIP() << test::no_golden("templates");
   for (const Family& family : families) {
     const RoundTrip round_trip(family);
     for (const Said& said : sayings)

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "base/file.h"
 #include "base/utf8.h"
 #include "goldens.h"
 #include "harmony/parser.h"
@@ -29,11 +30,13 @@ std::map<char32_t, char> byte_of_letter() {
   return bytes;
 }
 
-// token id -> its bytes, from the goldens' tokenizer.json.
+constexpr const char* vocabulary = "tokenizers/o200k_harmony/tokenizer.json";
+
+// token id -> its bytes.
 std::map<int32_t, std::string> token_bytes() {
   std::map<int32_t, std::string> pieces;
-  const auto file = goldens_folder() / "tokenizers/o200k_harmony/tokenizer.json";
-  if (!std::filesystem::exists(file)) return pieces;
+  const auto file = test::golden(vocabulary);
+  if (file.empty()) return pieces;
   const auto tokenizer =
       nlohmann::json::parse(read_file(file));  // Json's ordered objects are slow at 200,000 keys
   const auto letters = byte_of_letter();
@@ -109,9 +112,9 @@ void expect_messages(const Parser& parser, const Json& row) {
 }
 
 TEST(ParserGoldens, TokensGiveTheMessagesAndStatesOfHarmony) {
-  const std::vector<Json> rows = golden_rows("harmony/parse_cases.jsonl");
+  const std::vector<Json> rows = test::json_lines_of(test::golden("harmony/parse_cases.jsonl"));
   std::map<int32_t, std::string> pieces = token_bytes();
-  if (rows.empty() || pieces.empty()) GTEST_SKIP() << "no goldens/harmony or o200k_harmony beside the checkout";
+  if (pieces.empty()) GTEST_SKIP() << test::no_golden(vocabulary);
   pieces[250000] = "\xf0";  // not in the vocabulary: harmony shows one U+FFFD, as for half a character
   for (const int32_t reserved : {201087, 201088})  // harmony's vocabulary goes further than tokenizer.json's
     pieces[reserved] = "<|reserved_" + std::to_string(reserved) + "|>";
@@ -143,8 +146,8 @@ TEST(ParserGoldens, TokensGiveTheMessagesAndStatesOfHarmony) {
 }
 
 TEST(ParserGoldens, TextGivesTheSameMessages) {
-  const std::vector<Json> rows = golden_rows("harmony/parse_cases.jsonl");
-  if (rows.empty()) GTEST_SKIP() << "no goldens/harmony beside the checkout";
+  const std::vector<Json> rows = test::json_lines_of(test::golden("harmony/parse_cases.jsonl"));
+  ASSERT_EQ(rows.size(), 123u);
   for (const Json& row : rows) {
     if (row["category"] == "tokens") continue;  // there the text does not say which tags are tokens
     SCOPED_TRACE(row["name"].get<std::string>());
@@ -156,7 +159,7 @@ TEST(ParserGoldens, TextGivesTheSameMessages) {
 }
 
 TEST(ParserGoldens, WellFormedInputIsReadAlikeWhenTolerant) {
-  for (const Json& row : golden_rows("harmony/parse_cases.jsonl")) {
+  for (const Json& row : test::json_lines_of(test::golden("harmony/parse_cases.jsonl"))) {
     if (row["category"] != "complete" && row["category"] != "truncated") continue;
     SCOPED_TRACE(row["name"].get<std::string>());
     ParserOptions options = options_of(row);

@@ -53,19 +53,28 @@ std::vector<Message> conversation_from(const Json& messages) {
   return conversation;
 }
 
-TEST(RenderGoldens, TextAndTokensOfHarmony) {
-  const std::vector<Json> rows = golden_rows("harmony/render_cases.jsonl");
-  if (rows.empty()) GTEST_SKIP() << "no goldens/harmony beside the checkout";
-  const auto tokenizer = tokenizer::Tokenizer::load(goldens_folder() / "tokenizers/o200k_harmony");
+std::vector<Piece> pieces_of(const Json& row) {
+  return render(conversation_from(row["messages"]), {.drop_past_analysis = row["auto_drop_analysis"],
+                                                     .add_generation_prompt = row["op"] == "completion",
+                                                     .end_with_return = row["op"] == "training"});
+}
+
+TEST(RenderGoldens, TextOfHarmony) {
+  const std::vector<Json> rows = test::json_lines_of(test::golden("harmony/render_cases.jsonl"));
+  for (const Json& row : rows)
+    EXPECT_EQ(text_of(pieces_of(row)), row["text"].get<std::string>()) << row["name"] << " " << row["op"];
+  EXPECT_EQ(rows.size(), 60u);
+}
+
+TEST(RenderGoldens, TokensOfHarmony) {
+  const std::string vocabulary = "tokenizers/o200k_harmony";
+  if (test::golden(vocabulary).empty()) GTEST_SKIP() << test::no_golden(vocabulary);
+  const std::vector<Json> rows = test::json_lines_of(test::golden("harmony/render_cases.jsonl"));
+  const auto tokenizer = tokenizer::Tokenizer::load(test::golden(vocabulary));
   for (const Json& row : rows) {
     SCOPED_TRACE(row["name"].get<std::string>() + " " + row["op"].get<std::string>());
-    const std::vector<Piece> pieces =
-        render(conversation_from(row["messages"]), {.drop_past_analysis = row["auto_drop_analysis"],
-                                                    .add_generation_prompt = row["op"] == "completion",
-                                                    .end_with_return = row["op"] == "training"});
-    EXPECT_EQ(text_of(pieces), row["text"].get<std::string>());
     std::vector<int32_t> ids;
-    for (const Piece& piece : pieces) {
+    for (const Piece& piece : pieces_of(row)) {
       const auto more =
           tokenizer->encode(piece.text, {.parse_special = piece.special, .add_special_tokens = false});
       ids.insert(ids.end(), more.begin(), more.end());
@@ -100,8 +109,8 @@ std::string rendered(const Render& render) {
 const std::string gpt_oss = "templates/openai-gpt-oss-120b";
 
 TEST(RenderGoldens, ChatsAsTheTemplateOfGptOss) {
-  const std::vector<Json> rows = golden_rows(gpt_oss + "/cases.jsonl");
-  if (rows.empty()) GTEST_SKIP() << "no goldens/templates beside the checkout";
+  if (test::golden(gpt_oss).empty()) GTEST_SKIP() << test::no_golden(gpt_oss);
+  const std::vector<Json> rows = test::json_lines_of(test::golden(gpt_oss + "/cases.jsonl"));
   for (const Json& row : rows) {
     SCOPED_TRACE(row["name"].get<std::string>());
     const std::string ours =
@@ -218,9 +227,8 @@ class RandomChat {
 };
 
 TEST(RenderChat, EqualsTheTemplateOnRandomChats) {
-  if (!std::filesystem::exists(goldens_folder() / gpt_oss))
-    GTEST_SKIP() << "no goldens/templates beside the checkout";
-  const auto templates = chat::ChatTemplates::load(goldens_folder() / gpt_oss);
+  if (test::golden(gpt_oss).empty()) GTEST_SKIP() << test::no_golden(gpt_oss);
+  const auto templates = chat::ChatTemplates::load(test::golden(gpt_oss));
   size_t prompts = 0;
   for (unsigned seed = 0; seed < 2000; ++seed) {
     RandomChat chat(seed);

@@ -14,7 +14,7 @@ per_thousand_macs() {  # KIND TOKENS
   awk -v d=$((many - few)) -v macs=$((20 * 16 * 2880 * $2)) 'BEGIN {printf "%.2f", 1000 * d / macs}'
 }
 
-"$program" mxfp4-fast 1 0 || { code=$?; [ $code -eq 77 ] && echo "skipped: no AVX2 here"; exit $code; }
+"$program" mxfp4-fast 1 0 || { code=$?; [ $code -eq 77 ] && echo "SKIPPED: no AVX2 here"; exit $code; }
 if [ "${2:-}" = --update ]; then
   {
     echo "# kernel, tokens, instructions per 1000 multiply-adds (AVX2, g++ 12 -O3), written by instructions.sh --update"

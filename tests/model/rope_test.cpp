@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "chorus/error.h"
+#include "goldens.h"
 #include "model/config.h"
 #include "weights/safetensors.h"
 #include "weights/test_folder.h"
@@ -89,10 +90,9 @@ TEST(Rope, FrequenciesOfEveryKind) {
 }
 
 TEST(Rope, FrequenciesAreThoseOfMlxLm) {
-  const auto file = goldens() / "ops/rope.safetensors";
-  if (!std::filesystem::exists(file))
-    GTEST_SKIP() << "SKIPPED: ../shared/goldens/ops/rope.safetensors is not here";
-  const SafetensorsFile golden(file);
+  const std::string file = "ops/rope.safetensors";
+  if (test::golden(file).empty()) GTEST_SKIP() << test::no_golden(file);
+  const SafetensorsFile golden(test::golden(file));
   for (const auto& [name, config] :
        {std::pair{"yarn_gpt_oss.freqs", yarn_gpt_oss}, {"yarn_qwen.freqs", yarn_qwen}, {"llama3.freqs", llama3}}) {
     SCOPED_TRACE(name);

@@ -1,11 +1,9 @@
 #pragma once
 
-// What the real MLX makes of single operations (tests/ops/data/README.md), for anything that runs our ops.
+// What the real MLX makes of single operations (tests/golden/data/ops/README.md), for anything that runs our ops.
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <optional>
-
+#include "goldens.h"
 #include "ops/backend.h"
 #include "ops/random_ops.h"
 #include "weights/safetensors.h"
@@ -34,20 +32,19 @@ class OpRunner {
 
 class GoldenOps {
  public:
-  /// Skips nothing by itself: see exists().
-  explicit GoldenOps(const std::string& file) {
-    for (const char* folder : {CHORUS_SOURCE_DIR "/tests/ops/data/", CHORUS_SOURCE_DIR "/../shared/goldens/ops/"})
-      if (!file_ && std::filesystem::exists(folder + file + ".safetensors"))
-        file_.emplace(folder + file + ".safetensors");
+  explicit GoldenOps(const std::string& file) : file_(golden(path_of(file))) {}
+
+  /// The test is to be skipped where this is not empty.
+  static std::string missing(const std::string& file) {
+    return golden(path_of(file)).empty() ? no_golden(path_of(file)) : "";
   }
-  bool exists() const { return file_.has_value(); }
 
   /// The tensor where it lies in the file; empty where there is none.
   Tensor stored(const std::string& name) const {
-    const StoredTensor* t = file_->find(name);
+    const StoredTensor* t = file_.find(name);
     if (t == nullptr) return {};
     return {t->dtype.value(), Shape(std::span<const int64_t>(t->sizes)),
-            const_cast<std::byte*>(file_->bytes(*t).data())};
+            const_cast<std::byte*>(file_.bytes(*t).data())};
   }
   /// A copy, aligned.
   Tensor tensor(Memory& memory, const std::string& name) const {
@@ -74,7 +71,9 @@ class GoldenOps {
   }
 
  private:
-  std::optional<SafetensorsFile> file_;
+  static std::string path_of(const std::string& file) { return "ops/" + file + ".safetensors"; }
+
+  SafetensorsFile file_;
 };
 
 inline std::vector<float> as_floats(const std::vector<double>& v) {
@@ -99,8 +98,3 @@ void expect_golden_attention(OpRunner& runner);
 void expect_golden_embedding(OpRunner& runner);
 
 }  // namespace chorus::test
-
-/// Ends the test loudly where the goldens are not on this machine.
-#define CHORUS_NEEDS_GOLDEN_OPS(file)            \
-  if (!::chorus::test::GoldenOps(file).exists()) \
-  GTEST_SKIP() << "SKIPPED: ../shared/goldens/ops/" << (file) << ".safetensors is not here"

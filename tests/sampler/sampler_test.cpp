@@ -10,19 +10,17 @@
 
 #include "base/json.h"
 #include "chorus/error.h"
+#include "goldens.h"
 #include "weights/safetensors.h"
 
 namespace chorus::sampler {
 namespace {
 
-const std::filesystem::path goldens = CHORUS_SOURCE_DIR "/../shared/goldens/sampling";
-
 class Goldens : public testing::Test {
  protected:
   void SetUp() override {
-    if (!std::filesystem::exists(goldens)) GTEST_SKIP() << "SKIPPED: no goldens/sampling on this machine";
-    file_ = std::make_unique<SafetensorsFile>(goldens / "sampling.safetensors");
-    index_ = read_json(goldens / "index.json");
+    file_ = std::make_unique<SafetensorsFile>(test::golden("sampling/sampling.safetensors"));
+    index_ = read_json(test::golden("sampling/index.json"));
   }
   template <typename T>
   std::vector<T> values(const std::string& name) const {

@@ -4,17 +4,17 @@
 #include <random>
 
 #include "tokenizer/detokenizer.h"
-#include "tokenizer/goldens.h"
+#include "tokenizer/golden_tokenizers.h"
 
 namespace chorus::tokenizer {
 namespace {
 
 TEST(SentencePiece, EncodesAndDecodesAsTheLibraryDoes) {
-  SKIP_WITHOUT_GOLDENS();
+  if (goldens().empty()) GTEST_SKIP() << no_goldens();
   for (const auto& folder : golden_folders("tokenizer.model")) {
     SCOPED_TRACE(folder.filename().string());
     const auto tokenizer = golden_tokenizer(folder);
-    for (const Json& row : json_lines(folder / "cases.jsonl")) {
+    for (const Json& row : json_lines_of(folder / "cases.jsonl")) {
       SCOPED_TRACE(row["i"].dump() + " " + row["group"].get<std::string>());
       const TokenIds ids = row["ids"];
       EXPECT_EQ(tokenizer->encode(row["text"].get<std::string>()), ids);
@@ -32,7 +32,7 @@ TEST(SentencePiece, EncodesAndDecodesAsTheLibraryDoes) {
 }
 
 TEST(SentencePiece, DecodesRandomIdsAsTheLibraryDoes) {
-  SKIP_WITHOUT_GOLDENS();
+  if (goldens().empty()) GTEST_SKIP() << no_goldens();
   for (const auto& folder : golden_folders("tokenizer.model")) {
     SCOPED_TRACE(folder.filename().string());
     const auto tokenizer = golden_tokenizer(folder);

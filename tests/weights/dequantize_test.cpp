@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "goldens.h"
 #include "weights/safetensors.h"
 #include "weights/test_folder.h"
 #include "weights/weights.h"
@@ -24,8 +25,7 @@ uint32_t bits_of(float v) {
 }
 
 TEST(Dequantize, EveryFp4CodeUnderEveryScaleIsMlxsBitForBit) {
-  CHORUS_NEEDS_GOLDENS();
-  const SafetensorsFile file(goldens() / "ops/fp_tables.safetensors");
+  const SafetensorsFile file(test::golden("ops/fp_tables.safetensors"));
   const Tensor mxfp4 = stored(file, "mxfp4_by_scale"), nvfp4 = stored(file, "nvfp4_by_scale");
   const Tensor e4m3 = stored(file, "mxfp8_e4m3_at_scale_127");
   // One row of all sixteen codes, twice, under each scale byte.
@@ -62,8 +62,9 @@ float rounded(float v) {
 }
 
 TEST(Dequantize, EveryCodingIsMlxs) {
-  CHORUS_NEEDS_GOLDENS();
-  const SafetensorsFile file(goldens() / "ops/quant.safetensors");
+  const std::string quant = "ops/quant.safetensors";
+  if (test::golden(quant).empty()) GTEST_SKIP() << test::no_golden(quant);
+  const SafetensorsFile file(test::golden(quant));
   struct Case {
     std::string prefix;
     Coding coding;
@@ -118,14 +119,15 @@ TEST(Dequantize, EveryCodingIsMlxs) {
 }
 
 TEST(Dequantize, OpenAisRowsAlternate) {
-  CHORUS_NEEDS_GOLDENS();
-  Weights w = Weights::open(goldens() / "models/tiny-gpt-oss-hf-mxfp4");
+  const std::string model = "models/tiny-gpt-oss-hf-mxfp4";
+  if (test::golden(model).empty()) GTEST_SKIP() << test::no_golden(model);
+  Weights w = Weights::open(test::golden(model));
   const std::string experts = "model.layers.1.mlp.experts.";
   const ExpertLinear up = w.expert_linear(experts + "up_proj", 4, 128, 96);
   const ExpertLinear gate = w.expert_linear(experts + "gate_proj", 4, 128, 96);
   const ExpertLinear down = w.expert_linear(experts + "down_proj", 4, 96, 128);
   w.throw_problems();
-  const SafetensorsFile file(goldens() / "models/tiny-gpt-oss-hf-mxfp4/model.safetensors");
+  const SafetensorsFile file(test::golden(model) / "model.safetensors");
   const Tensor blocks = stored(file, experts + "gate_up_proj_blocks"),
                scales = stored(file, experts + "gate_up_proj_scales");
   const Tensor biases = stored(file, experts + "gate_up_proj_bias");

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "goldens.h"
 #include "ops/dequantize.h"
 #include "weights/safetensors.h"
 #include "weights/test_folder.h"
@@ -36,8 +37,9 @@ std::vector<float> row_of(const SafetensorsFile& file, DType dtype, int64_t r) {
 }
 
 TEST(Quantize, AffineIsMlxsBitForBit) {
-  CHORUS_NEEDS_GOLDENS();
-  const SafetensorsFile file(goldens() / "ops/quant.safetensors");
+  const std::string quant = "ops/quant.safetensors";
+  if (test::golden(quant).empty()) GTEST_SKIP() << test::no_golden(quant);
+  const SafetensorsFile file(test::golden(quant));
   for (const int bits : {2, 3, 4, 5, 6, 8})
     for (const int group : {32, 64, 128})
       for (const DType dtype : {DType::f32, DType::bf16}) {
@@ -57,8 +59,9 @@ TEST(Quantize, AffineIsMlxsBitForBit) {
 }
 
 TEST(Quantize, Mxfp4IsMlxsBitForBit) {
-  CHORUS_NEEDS_GOLDENS();
-  const SafetensorsFile file(goldens() / "ops/quant.safetensors");
+  const std::string quant = "ops/quant.safetensors";
+  if (test::golden(quant).empty()) GTEST_SKIP() << test::no_golden(quant);
+  const SafetensorsFile file(test::golden(quant));
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const std::string prefix = dtype == DType::f32 ? "mxfp4_b4_g32.f32." : "mxfp4_b4_g32.bf16.";
     SCOPED_TRACE(prefix);

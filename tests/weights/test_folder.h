@@ -41,10 +41,6 @@ inline std::string safetensors(std::string_view header, size_t data_bytes) {
   return file.append(header).append(data_bytes, '\1');
 }
 
-inline std::filesystem::path goldens() {
-  return CHORUS_SOURCE_DIR "/../shared/goldens";
-}
-
 /// The text of the error that f throws; fails the test if it throws none.
 template <typename Error, typename F>
 std::string error_of(F&& f) {
@@ -58,7 +54,3 @@ std::string error_of(F&& f) {
 }
 
 }  // namespace chorus
-
-#define CHORUS_NEEDS_GOLDENS()                       \
-  if (!std::filesystem::exists(::chorus::goldens())) \
-  GTEST_SKIP() << "SKIPPED: no golden data at " << ::chorus::goldens()
