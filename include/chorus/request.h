@@ -26,6 +26,8 @@ struct Request {
   SamplingParams sampling = {};
   StopRules stop = {};
   int priority = 0;        ///< higher first
+  /// The tools that the prompt offers, as the template was given them: they type what calls write without types.
+  Json tools = nullptr;
   /// Draws depend on sampling.seed, this key and the position, and on nothing else. Equal keys, equal draws.
   uint64_t row_key = 0;
 };

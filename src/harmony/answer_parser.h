@@ -50,6 +50,8 @@ class AnswerParser {
 
 /// `prompt_end`: the last characters of the prompt, special tokens included, as far as known. They say where the
 /// answer begins: behind <|start|>assistant, inside of a reasoning that the template has opened, ...
-std::unique_ptr<AnswerParser> make_answer_parser(const AnswerFormat& format, std::string_view prompt_end = {});
+/// `tools`: those of the prompt, in OpenAI's form. They type the values of calls that are written without types.
+std::unique_ptr<AnswerParser> make_answer_parser(const AnswerFormat& format, std::string_view prompt_end = {},
+                                                 const Json& tools = nullptr);
 
 }  // namespace chorus::harmony

@@ -26,6 +26,13 @@ AnswerPart part_of(const Header& header) {
 
 }  // namespace
 
+std::optional<Json> tool_call_of(const Message& message, size_t from) {
+  if (part_of(message) != AnswerPart::tool_call) return std::nullopt;
+  std::string_view name = *message.recipient;
+  if (name.starts_with(functions)) name.remove_prefix(functions.size());
+  return tool_call(name, std::string_view(message.content).substr(from));
+}
+
 HarmonyAnswer::HarmonyAnswer(const HarmonyTokens& tokens, std::string_view prompt_end)
     : parser_(tokens, options_for(behind_last_start(prompt_end))) {
   std::string_view begun = behind_last_start(prompt_end);
@@ -106,11 +113,7 @@ std::string& HarmonyAnswer::text_of(const Header& header) {
 }
 
 void HarmonyAnswer::end_message(const Message& message) {
-  if (part_of(message) == AnswerPart::tool_call) {
-    std::string_view name = *message.recipient;
-    if (name.starts_with(functions)) name.remove_prefix(functions.size());
-    answer_.tool_calls.push_back(tool_call(name, std::string_view(message.content).substr(given_)));
-  }
+  if (auto call = tool_call_of(message, given_)) answer_.tool_calls.push_back(*std::move(call));
   other_role_ |= message.role != Role::assistant;
   begun_ = false;
   given_ = 0;

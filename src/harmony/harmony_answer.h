@@ -30,4 +30,7 @@ class HarmonyAnswer : public AnswerParser {
   bool other_role_ = false;
 };
 
+/// The call that a message of the assistant to a recipient is; its content counts from that byte on.
+std::optional<Json> tool_call_of(const Message& message, size_t from = 0);
+
 }  // namespace chorus::harmony

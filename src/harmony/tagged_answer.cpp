@@ -46,7 +46,8 @@ bool has_arguments(std::string_view object) {
 
 }  // namespace
 
-TaggedAnswer::TaggedAnswer(const AnswerFormat& format, std::string_view prompt_end) : format_(format) {
+TaggedAnswer::TaggedAnswer(const AnswerFormat& format, std::string_view prompt_end, const Json& tools)
+    : format_(format), types_(tools) {
   if (!format.reasoning) return;
   prompt_end = prompt_end.substr(0, prompt_end.find_last_not_of(spaces) + 1);
   opened_ = prompt_end.ends_with(format.reasoning->open);
@@ -224,7 +225,7 @@ bool TaggedAnswer::step_block() {
 
 // Behind the open mark, up to the close mark or the end of the text.
 void TaggedAnswer::end_block(std::string_view body, bool closed) {
-  const size_t read = format_.tools->read(body, answer_.tool_calls);
+  const size_t read = format_.tools->read(body, types_, answer_.tool_calls);
   if (read > 0) {
     spaces_.clear();
     after_block_ = true;

@@ -12,7 +12,7 @@ namespace chorus::harmony {
 /// White space beside what is taken out goes with it. A block that cannot be read stays in the message as it is.
 class TaggedAnswer : public AnswerParser {
  public:
-  TaggedAnswer(const AnswerFormat& format, std::string_view prompt_end);
+  TaggedAnswer(const AnswerFormat& format, std::string_view prompt_end, const Json& tools);
 
   void feed(int32_t token, std::string_view piece) override;
   void feed_text(std::string_view text) override;
@@ -37,6 +37,7 @@ class TaggedAnswer : public AnswerParser {
   bool in_reasoning() const;
 
   AnswerFormat format_;
+  ParameterTypes types_;
   State state_ = State::beginning;
   bool opened_ = false;              // the prompt has opened the reasoning
   bool may_close_unopened_ = false;  // it has not closed it either

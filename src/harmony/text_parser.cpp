@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "chorus/harmony.h"
+#include "harmony/harmony_answer.h"
 
 namespace chorus::harmony {
 namespace {
@@ -67,10 +68,15 @@ Json parse_text(std::string_view text) {
   Json result;
   result["reasoning"] = response.reasoning ? Json(*response.reasoning) : Json();
   result["message"] = response.message ? Json(*response.message) : Json();
-  Json messages = Json::array();
-  for (const Message& message : parser.parser().messages()) messages.push_back(to_json(message));
+  Json messages = Json::array(), calls = Json::array();
+  for (const Message& message : parser.parser().messages()) {
+    messages.push_back(to_json(message));
+    if (auto call = tool_call_of(message)) calls.push_back(*std::move(call));
+  }
   for (const auto& [channel, content] : response.channels)
-    if (channel != "messages" && channel != "malformed") result[channel] = content;  // our own keys
+    if (channel != "messages" && channel != "malformed" && channel != "tool_calls")  // our own keys
+      result[channel] = content;
+  if (!calls.empty()) result["tool_calls"] = std::move(calls);
   result["messages"] = std::move(messages);
   result["malformed"] = parser.parser().malformed();
   return result;

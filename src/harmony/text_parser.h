@@ -22,8 +22,8 @@ class TextParser {
   std::string held_;  // what may be the beginning of a marker or of a character
 };
 
-/// What `chorus parse` prints for a text: {"reasoning", "message", other channels by name, "messages",
-/// "malformed"}. The channels are those of parse_gpt_oss_response. The text begins at <|start|> or where a
+/// What `chorus parse` prints for a text: {"reasoning", "message", other channels by name, "tool_calls" if there are
+/// any, "messages", "malformed"}. The channels are those of parse_gpt_oss_response. The text begins at <|start|> or where a
 /// completion begins.
 Json parse_text(std::string_view text);
 

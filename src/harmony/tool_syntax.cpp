@@ -57,27 +57,21 @@ bool is_name(std::string_view text) {
 // Arguments that are written as tags: {"key": value, ...}.
 class TagArguments {
  public:
-  // A value that is JSON, or Python's word for it, is that; any other is a string, also one in quotes.
+  TagArguments(const ParameterTypes& types, std::string_view function) : types_(types), function_(function) {}
   void add(std::string_view key, std::string_view value) {
     text_ += text_.empty() ? "{" : ", ";
-    text_ += to_json_line(Json(std::string(key))) + ": ";
-    if (value == "True" || value == "False")
-      text_ += value == "True" ? "true" : "false";
-    else if (value == "None")
-      text_ += "null";
-    else if (!value.starts_with('"') && Json::accept(value))
-      text_ += value;
-    else
-      text_ += to_json_line(Json(std::string(value)));
+    text_ += to_json_line(Json(std::string(key))) + ": " + types_.json_of(function_, key, value);
   }
   std::string finish() { return text_.empty() ? "{}" : text_ + "}"; }
 
  private:
+  const ParameterTypes& types_;
+  std::string_view function_;
   std::string text_;
 };
 
 // <function=f>\n<parameter=key>\nvalue\n</parameter>\n</function>, or <function=f>{...}</function>
-bool read_function_tag(Cursor& in, Json& calls) {
+bool read_function_tag(Cursor& in, const ParameterTypes& types, Json& calls) {
   const auto name = in.take_until(">");
   if (!name || !is_name(*name)) return false;
   if (in.skip_spaces().starts_with('{')) {
@@ -86,7 +80,7 @@ bool read_function_tag(Cursor& in, Json& calls) {
     calls.push_back(tool_call(*name, *json));
     return true;
   }
-  TagArguments arguments;
+  TagArguments arguments(types, *name);
   while (in.skip_spaces(), in.take("<parameter=")) {
     const auto key = in.take_until(">");
     auto value = key ? in.take_until("</parameter>") : std::nullopt;
@@ -101,12 +95,12 @@ bool read_function_tag(Cursor& in, Json& calls) {
 }
 
 // name\n<arg_key>key</arg_key>\n<arg_value>value</arg_value>\n...
-bool read_argument_tags(Cursor& in, Json& calls) {
+bool read_argument_tags(Cursor& in, const ParameterTypes& types, Json& calls) {
   const std::string_view rest = in.rest();
   const std::string_view name = rest.substr(0, rest.find_first_of("\n<"));
   if (!is_name(name)) return false;
   in.take(name);
-  TagArguments arguments;
+  TagArguments arguments(types, name);
   while (in.skip_spaces(), in.take("<arg_key>")) {
     const auto key = in.take_until("</arg_key>");
     if (!key || (in.skip_spaces(), !in.take("<arg_value>"))) return false;
@@ -120,7 +114,7 @@ bool read_argument_tags(Cursor& in, Json& calls) {
 }
 
 // [{"name", "arguments", "id"}, ...], or name[ARGS]{...} with a [TOOL_CALLS] before each further one
-size_t read_mistral(std::string_view body, Json& calls) {
+size_t read_mistral(std::string_view body, const ParameterTypes&, Json& calls) {
   if (strip(body).starts_with('[')) return read_json_calls(body, calls);
   Cursor in(body);
   size_t done = 0;
@@ -148,7 +142,7 @@ std::optional<std::string> object_text(std::string_view text) {
 
 // <｜tool▁call▁begin｜>name<｜tool▁sep｜>{...}<｜tool▁call▁end｜> (V3.1), or
 // <｜tool▁call▁begin｜>function<｜tool▁sep｜>name\n```json\n{...}\n```<｜tool▁call▁end｜> (V3, R1)
-size_t read_deepseek(std::string_view body, Json& calls) {
+size_t read_deepseek(std::string_view body, const ParameterTypes&, Json& calls) {
   Cursor in(body);
   size_t done = 0;
   while (in.skip_spaces(), in.take("<｜tool▁call▁begin｜>")) {
@@ -169,7 +163,7 @@ size_t read_deepseek(std::string_view body, Json& calls) {
 }
 
 // <|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{...}<|tool_call_end|>
-size_t read_kimi(std::string_view body, Json& calls) {
+size_t read_kimi(std::string_view body, const ParameterTypes&, Json& calls) {
   Cursor in(body);
   size_t done = 0;
   while (in.skip_spaces(), in.take("<|tool_call_begin|>")) {
@@ -213,7 +207,7 @@ std::optional<Json> read_builtin_call(std::string_view body) {
 }
 
 // Behind <|python_tag|>: JSON calls, a call of a built-in tool, or else a program.
-size_t read_python_tag(std::string_view body, Json& calls) {
+size_t read_python_tag(std::string_view body, const ParameterTypes&, Json& calls) {
   const std::string_view text = strip(body);
   if (text.empty()) return 0;
   if (text.starts_with('{')) {
@@ -230,11 +224,29 @@ size_t read_python_tag(std::string_view body, Json& calls) {
   return body.size();
 }
 
+size_t read_json_block(std::string_view body, const ParameterTypes&, Json& calls) {
+  return read_json_calls(body, calls);
+}
+
+// What stands between <tool_call> and </tool_call>: JSON, or Qwen3-Coder's or GLM's tags.
+size_t read_tag_calls(std::string_view body, const ParameterTypes& types, Json& calls) {
+  Cursor in(body);
+  if (in.skip_spaces().starts_with('{') || in.rest().starts_with('[')) return read_json_calls(body, calls);
+  if (!in.rest().starts_with("<function=")) return read_argument_tags(in, types, calls) ? body.size() : 0;
+  size_t done = 0;
+  while (in.take("<function=")) {
+    if (!read_function_tag(in, types, calls)) return done;
+    done = in.at();
+    in.skip_spaces();
+  }
+  return in.at_end() ? body.size() : done;
+}
+
 constexpr ToolSyntax syntaxes[] = {
     {"deepseek", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", read_deepseek},
     {"kimi", "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", read_kimi},
     {"mistral", "[TOOL_CALLS]", "", read_mistral},
-    {"nemotron", "<TOOLCALL>", "</TOOLCALL>", read_json_calls},
+    {"nemotron", "<TOOLCALL>", "</TOOLCALL>", read_json_block},
     {"seed", "<seed:tool_call>", "</seed:tool_call>", read_tag_calls, "seed:tool_call"},
     {"tool_call", "<tool_call>", "</tool_call>", read_tag_calls},
     {"llama3", "<|python_tag|>", "", read_python_tag, "Environment: ipython", /*bare_json=*/true},
@@ -244,19 +256,6 @@ constexpr ToolSyntax syntaxes[] = {
 
 std::span<const ToolSyntax> tool_syntaxes() {
   return syntaxes;
-}
-
-size_t read_tag_calls(std::string_view body, Json& calls) {
-  Cursor in(body);
-  if (in.skip_spaces().starts_with('{') || in.rest().starts_with('[')) return read_json_calls(body, calls);
-  if (!in.rest().starts_with("<function=")) return read_argument_tags(in, calls) ? body.size() : 0;
-  size_t done = 0;
-  while (in.take("<function=")) {
-    if (!read_function_tag(in, calls)) return done;
-    done = in.at();
-    in.skip_spaces();
-  }
-  return in.at_end() ? body.size() : done;
 }
 
 }  // namespace chorus::harmony

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "chorus/json.h"
+#include "harmony/parameter_types.h"
 
 namespace chorus::harmony {
 
@@ -14,7 +15,7 @@ struct ToolSyntax {
   std::string_view close;  ///< ends it; empty: the end of the answer does
   /// Appends the calls of a block, in OpenAI's form, to `calls` and returns how much of the body they are: all of
   /// it, or up to what cannot be read.
-  size_t (*read)(std::string_view body, Json& calls);
+  size_t (*read)(std::string_view body, const ParameterTypes& types, Json& calls);
   /// What a chat template says that expects this; empty: `open`.
   std::string_view hint = {};
   /// An answer that is nothing but JSON may be calls, without a mark.
@@ -30,8 +31,5 @@ Json tool_call(std::string_view name, std::string_view arguments, std::string_vi
 
 /// Calls that are JSON: objects with name and arguments (or parameters), lists of them, several in a row.
 size_t read_json_calls(std::string_view body, Json& calls);
-
-/// What stands between <tool_call> and </tool_call>: JSON, or Qwen3-Coder's or GLM's tags.
-size_t read_tag_calls(std::string_view body, Json& calls);
 
 }  // namespace chorus::harmony

@@ -114,6 +114,65 @@ TEST(Answer, Table) {
           << c.why << ", by " << step;
 }
 
+// What the tools declare a value to be decides; where they say nothing, or it cannot be that, its looks do.
+struct TypeCase {
+  const char* why;
+  const char* schema;
+  const char* value;
+  const char* expected;
+};
+const TypeCase type_cases[] = {
+    {"a string of digits", R"({"type": "string"})", "0123", R"("0123")"},
+    {"a string that is a word of JSON", R"({"type": "string"})", "true", R"("true")"},
+    {"a string that is JSON", R"({"type": "string"})", R"({"a": 1})", R"("{\"a\": 1}")"},
+    {"quotes belong to it", R"({"type": "string"})", R"("x")", R"("\"x\"")"},
+    {"an integer", R"({"type": "integer"})", "12", "12"},
+    {"an integer that is none", R"({"type": "integer"})", "many", R"("many")"},
+    {"a number without a fraction", R"({"type": "number"})", "3", "3"},
+    {"Python's words", R"({"type": "boolean"})", "True", "true"},
+    {"a list", R"({"type": "array"})", "[1, 2]", "[1, 2]"},
+    {"an object", R"({"type": "object"})", R"({"a": [1]})", R"({"a": [1]})"},
+    {"a string or null: null", R"({"type": ["string", "null"]})", "null", "null"},
+    {"a string or null: a number is a string", R"({"type": ["string", "null"]})", "7", R"("7")"},
+    {"nullable", R"({"type": "string", "nullable": true})", "None", "null"},
+    {"one of two", R"({"anyOf": [{"type": "integer"}, {"type": "string"}]})", "7", "7"},
+    {"the other of two", R"({"anyOf": [{"type": "integer"}, {"type": "string"}]})", "7.5", R"("7.5")"},
+    {"words to choose from", R"({"enum": ["1", "2"]})", "1", R"("1")"},
+    {"numbers to choose from", R"({"enum": [1, 2]})", "1", "1"},
+    {"no type", R"({"description": "x"})", "7", "7"},
+    {"an odd type", R"({"type": 5})", "7", "7"},
+};
+TEST(Answer, ToolsTypeTheValuesOfTags) {
+  for (const TypeCase& c : type_cases) {
+    Json tools =
+        Json::parse(R"([{"type": "function", "function": {"name": "f", "parameters": {"properties": {}}}}])");
+    tools[0]["function"]["parameters"]["properties"]["a"] = Json::parse(c.schema);
+    const std::string value = c.value;
+    const std::string texts[] = {
+        "<tool_call>\n<function=f>\n<parameter=a>\n" + value + "\n</parameter>\n</function>\n</tool_call>",
+        "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>" + value + "</arg_value>\n</tool_call>"};
+    for (const std::string& text : texts)
+      for (const Json& list : {tools, Json::array({tools[0]["function"]})}) {  // some leave the wrapping out
+        const auto parser = make_answer_parser(format_named("tool_call", false), "", list);
+        parser->feed_text(text);
+        parser->finish();
+        EXPECT_EQ(shown(parser->answer()), std::string("- | - | f({\"a\": ") + c.expected + "})") << c.why;
+      }
+  }
+}
+
+TEST(Answer, ToolsThatAreNoneTypeNothing) {
+  const char* text = "<tool_call><function=f><parameter=a>1</parameter></function></tool_call>";
+  for (const char* tools : {"null", "[]", "{}", "[1]", "[{\"function\": 1}]", "[{\"name\": \"f\"}]",
+                            "[{\"name\": \"f\", \"parameters\": {\"properties\": []}}]",
+                            "[{\"name\": \"f\", \"parameters\": {\"properties\": {\"a\": 3}}}]"}) {
+    const auto parser = make_answer_parser(format_named("tool_call", false), "", Json::parse(tools));
+    parser->feed_text(text);
+    parser->finish();
+    EXPECT_EQ(shown(parser->answer()), "- | - | f({\"a\": 1})") << tools;
+  }
+}
+
 const HarmonyTokens ids = {
     .start = 1, .end = 2, .message = 3, .channel = 4, .return_ = 5, .call = 6, .constrain = 7};
 

@@ -11,8 +11,8 @@
 #include "app/cli/interrupt.h"
 #include "app/cli/progress.h"
 #include "base/file.h"
-#include "chorus/engine.h"
 #include "chorus/error.h"
+#include "chorus/replicas.h"
 #include "weights/find_model.h"
 
 namespace chorus::cli {
@@ -106,9 +106,9 @@ class Batch {
   int run(const std::vector<BatchRow>& rows, const RowDefaults& defaults, const TemplateOptions& prompt) {
     const std::optional<Tokenizer> tokenizer = load_tokenizer(o_.model.model);
     with_token_ids_ = o_.token_ids || !tokenizer;
-    const Model model = load_model(o_.model.model, o_.model.load);
-    check(defaults.sampling, model.vocabulary());
-    Engine engine = tokenizer ? Engine(model, *tokenizer, o_.engine) : Engine(model, o_.engine);
+    const std::vector<Model> models = load_replicas(o_.model.model, o_.model.load);
+    check(defaults.sampling, models[0].vocabulary());
+    Replicas engine(models, tokenizer ? &*tokenizer : nullptr, o_.engine);
     int64_t skipped = 0;
     for (const BatchRow& row : rows) {
       if (output_.has(row))
@@ -130,7 +130,7 @@ class Batch {
 
  private:
   // A bad row fails alone.
-  void add(Engine& engine, const BatchRow& row, const std::optional<Tokenizer>& tokenizer,
+  void add(Replicas& engine, const BatchRow& row, const std::optional<Tokenizer>& tokenizer,
            const TemplateOptions& prompt) {
     std::string error;
     if (row.error) {
@@ -142,6 +142,7 @@ class Batch {
                     .sampling = row.sampling,
                     .stop = row.stop,
                     .priority = row.priority,
+                    .tools = row.tools.value_or(Json()),
                     .row_key = row.row_key});
         return;
       } catch (Error& e) {
@@ -153,7 +154,7 @@ class Batch {
     write(failed(row.id, error));
   }
 
-  void steps(Engine& engine, ProgressLine& progress) {
+  void steps(Replicas& engine, ProgressLine& progress) {
     const auto on_event = [&](const Event& event) {
       if (const auto* end = std::get_if<FinishedEvent>(&event)) {
         ++finished_;

@@ -43,6 +43,16 @@ std::string read_input(const std::string& file_or_dash) {
   return read_file(file_or_dash == "-" ? "/dev/stdin" : expand_home(file_or_dash));
 }
 
+Json read_list(const std::string& file_or_dash, std::string_view what) {
+  const std::string name = file_or_dash == "-" ? "standard input" : file_or_dash;
+  Json value = parse_json(read_input(file_or_dash), name);
+  if (!value.is_array())
+    throw Error(Fault::input, fmt::format("the {} are not a JSON list", what))
+        .with("file", name)
+        .with("actual", value.type_name());
+  return value;
+}
+
 std::string for_terminal(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {

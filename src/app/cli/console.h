@@ -25,6 +25,9 @@ void for_each_input_line(const std::function<void(std::string_view line)>& on_li
 /// All of FILE, or of standard input for "-". Throws Fault::io.
 std::string read_input(const std::string& file_or_dash);
 
+/// The same, which is to hold a JSON list of `what` ("messages").
+Json read_list(const std::string& file_or_dash, std::string_view what);
+
 /// What a model wrote, fit for a terminal: control characters, which could move its cursor or worse, become
 /// U+FFFD.
 std::string for_terminal(std::string_view text);

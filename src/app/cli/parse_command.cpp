@@ -12,7 +12,7 @@ namespace chorus::cli {
 namespace {
 
 struct Options {
-  std::string model, prompt_end;
+  std::string model, prompt_end, tools;
 };
 
 // A shell's line end behind the last marker is no text of the model.
@@ -31,8 +31,9 @@ harmony::AnswerFormat format_of(const std::string& model) {
   return engine::answer_format(chat::ChatTemplates::load(folder), tokenizer.get());
 }
 
-Json parse_answer(const harmony::AnswerFormat& format, std::string_view text, std::string_view prompt_end) {
-  const auto parser = harmony::make_answer_parser(format, prompt_end);
+Json parse_answer(const harmony::AnswerFormat& format, std::string_view text, std::string_view prompt_end,
+                  const Json& tools) {
+  const auto parser = harmony::make_answer_parser(format, prompt_end, tools);
   parser->feed_text(text);
   parser->finish();
   const harmony::Answer& answer = parser->answer();
@@ -46,9 +47,10 @@ Json parse_answer(const harmony::AnswerFormat& format, std::string_view text, st
 int run_parse(const Options& o) {
   const harmony::AnswerFormat format =
       o.model.empty() ? harmony::AnswerFormat{.harmony = harmony::HarmonyTokens{}} : format_of(o.model);
+  const Json tools = o.tools.empty() ? Json() : read_list(o.tools, "tools");
   const std::string text = read_input("-");
   print_json(format.harmony ? harmony::parse_text(without_line_end(text))
-                            : parse_answer(format, text, o.prompt_end));
+                            : parse_answer(format, text, o.prompt_end, tools));
   return exit_ok;
 }
 
@@ -56,9 +58,12 @@ int run_parse(const Options& o) {
 
 void add_parse_command(CLI::App& app, Run& run) {
   const auto o = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand("parse", "An answer on stdin -> its message, reasoning, tool calls as JSON");
+  CLI::App& command =
+      *app.add_subcommand("parse", "An answer on stdin -> its message, reasoning, tool calls as JSON");
   command.add_option("--model", o->model, "Whose answer it is: a folder or org/name (default: gpt-oss')");
   command.add_option("--prompt-end", o->prompt_end, "What the prompt ended in, such as <think>");
+  command.add_option("--tools", o->tools,
+                     "JSON list of the prompt's tools: they type values that are written untyped");
   command.callback([&run, o] { run = [o] { return run_parse(*o); }; });
 }
 

@@ -20,13 +20,6 @@ struct Options {
   bool no_generation_prompt = false, tokens = false, json = false;
 };
 
-Json read_list(const std::string& file, const char* what) {
-  Json value = parse_json(read_input(file), file == "-" ? "standard input" : file);
-  if (!value.is_array())
-    throw Error(Fault::input, fmt::format("the {} are not a JSON list", what)).with("file", file);
-  return value;
-}
-
 int run_template(const Options& o) {
   TemplateOptions options = template_options(o.prompt);
   options.add_generation_prompt = !o.no_generation_prompt;
