@@ -8,6 +8,7 @@
 #include "chorus/harmony.h"
 #include "chorus/json.h"
 #include "chorus/model.h"
+#include "chorus/replicas.h"
 #include "chorus/request.h"
 #include "chorus/result.h"
 #include "chorus/sampling.h"

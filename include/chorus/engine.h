@@ -52,6 +52,8 @@ class Engine {
   /// The row's number, counting from 0. Throws Fault::input for an empty prompt, one longer than the context or ids
   /// outside the vocabulary; Fault::usage for bad sampling parameters; Fault::memory for one that cannot fit.
   int64_t add(Request request);
+  /// Throws what add() would throw.
+  void check(const Request& request) const;
   /// The row ends with finish_reason cancelled at the next step.
   void cancel(int64_t row);
 

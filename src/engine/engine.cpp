@@ -68,6 +68,7 @@ engine::KvPlan kv_plan(Model::State& model, const EngineOptions& o) {
 struct Engine::State {
   State(const Model& m, const Tokenizer* t, const EngineOptions& o);
 
+  void check_request(const Request& request) const;
   int64_t add(Request request);
   bool step(const std::function<void(const Event&)>& on_event);
   BatchStats current_stats() const;
@@ -128,14 +129,18 @@ Engine::State::State(const Model& m, const Tokenizer* t, const EngineOptions& o)
   outcomes_.reserve(size_t(options.max_rows));
 }
 
-int64_t Engine::State::add(Request request) {
-  check(request.sampling, model.vocabulary());
+// Reads nothing that changes: any thread may ask.
+void Engine::State::check_request(const Request& request) const {
+  chorus::check(request.sampling, model.vocabulary());
   for (size_t i = 0; i < request.prompt.size(); ++i)
     if (request.prompt[i] < 0 || request.prompt[i] >= model.vocabulary())
       throw Error(Fault::input, "token id is not in the vocabulary")
           .with("position", i).with("token id", request.prompt[i]).with("vocabulary", model.vocabulary());
-  if (request.stop.max_tokens < 0)
-    throw Error(Fault::usage, "max_tokens is negative").with("actual", request.stop.max_tokens);
+  scheduler.check(int64_t(request.prompt.size()), request.stop.max_tokens);
+}
+
+int64_t Engine::State::add(Request request) {
+  check_request(request);
   auto row = std::make_unique<Row>(std::move(request), tokenizer ? &tokenizer->state() : nullptr);
   row->added = Clock::now();
   const std::lock_guard lock(mutex);
@@ -308,6 +313,7 @@ Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 
 int64_t Engine::add(Request request) { return state_->add(std::move(request)); }
+void Engine::check(const Request& request) const { state_->check_request(request); }
 
 void Engine::cancel(int64_t row) {
   const std::lock_guard lock(state_->cancel_mutex);

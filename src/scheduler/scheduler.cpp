@@ -105,11 +105,9 @@ int64_t Scheduler::limit_of(const RowSpec& spec) const {
   return int64_t(spec.prompt.size()) + std::min(spec.max_new_tokens, room);
 }
 
-RowId Scheduler::add(RowSpec spec) {
-  const auto tokens = int64_t(spec.prompt.size());
+void Scheduler::check(int64_t tokens, int64_t max_new_tokens) const {
   if (tokens == 0) throw Error(Fault::input, "the prompt is empty");
-  if (spec.max_new_tokens < 0)
-    throw Error(Fault::usage, "max_tokens is negative").with("actual", spec.max_new_tokens);
+  if (max_new_tokens < 0) throw Error(Fault::usage, "max_tokens is negative").with("actual", max_new_tokens);
   if (tokens > limits_.context)
     throw Error(Fault::input, "the prompt is longer than the context")
         .with("expected at most", limits_.context)
@@ -118,6 +116,10 @@ RowId Scheduler::add(RowSpec spec) {
     throw Error(Fault::memory, "the prompt does not fit the memory for keys and values, even alone")
         .with("expected at most", max_positions_)
         .with("actual", tokens);
+}
+
+RowId Scheduler::add(RowSpec spec) {
+  check(int64_t(spec.prompt.size()), spec.max_new_tokens);
   const Key row{.rank = -int64_t(spec.priority), .id = next_id_++};
   waiting_.emplace(row, Waiting{std::move(spec)});
   return row.id;

@@ -64,6 +64,8 @@ class Scheduler {
   /// Ids count up from 0. Throws Fault::input for an empty prompt and one longer than the context, Fault::memory
   /// for one that does not fit the pools alone.
   RowId add(RowSpec spec);
+  /// Throws what add() would throw, for a row of so many tokens.
+  void check(int64_t prompt_tokens, int64_t max_new_tokens) const;
   /// The row ends now, or with the step under way, whose sample of it is then ignored. Unknown and ended rows:
   /// nothing.
   void cancel(RowId id);
