@@ -98,7 +98,7 @@ struct Attribute : Expr {
 struct Item : Expr {
   Item(Position p, ExprPtr o, ExprPtr i) : Expr(ExprKind::item, p), operand(std::move(o)), index(std::move(i)) {}
   ExprPtr operand, index;
-  bool folded = false;  ///< a slice of constants: Jinja2's optimizer has it, to which a TypeError is an Undefined
+  bool folded = false;  ///< part of a constant that is printed: see folding.h
 };
 
 /// start:stop:step inside brackets; each may be null.

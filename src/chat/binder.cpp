@@ -72,11 +72,11 @@ class Binder {
   void bind(Target& target);
   void bind(Body& body, bool soft);
   void bind(Statement& statement, bool soft);
-  void bind(For& node);
+  void bind(For& node, bool soft);
   void bind_loop_body(For& node, Function& function);
   void bind_macro(MacroInfo& macro);
   void bind_block(Block& node);
-  void bind_set_block(SetBlock& node, bool soft);
+  void bind_set_block(SetBlock& node);
   void bind_with(With& node, bool soft);
   void bind_in_scope(Scope& scope, Body& body, Expr* declared, Expr* bound);
   uint16_t context_slot(const std::string& name);
@@ -310,12 +310,12 @@ void Binder::bind(Statement& statement, bool soft) {
       return bind(node.otherwise, true);
     }
     case StatementKind::for_:
-      return bind(static_cast<For&>(statement));
+      return bind(static_cast<For&>(statement), soft);
     case StatementKind::set:
       bind(static_cast<Set&>(statement).value.get(), soft);
       return bind(static_cast<Set&>(statement).target);
     case StatementKind::set_block:
-      return bind_set_block(static_cast<SetBlock&>(statement), soft);
+      return bind_set_block(static_cast<SetBlock&>(statement));
     case StatementKind::macro:
       bind_macro(static_cast<MacroStatement&>(statement).macro);
       static_cast<MacroStatement&>(statement).variable =
@@ -358,9 +358,9 @@ void Binder::bind_in_scope(Scope& scope, Body& body, Expr* declared, Expr* bound
   close_scope(scope);
 }
 
-void Binder::bind_set_block(SetBlock& node, bool soft) {
+void Binder::bind_set_block(SetBlock& node) {
   bind(node.target);
-  bind(node.filter.get(), soft);
+  bind(node.filter.get(), false);
   bind_in_scope(node.scope, node.body, nullptr, nullptr);
 }
 
@@ -374,8 +374,8 @@ void Binder::bind_with(With& node, bool soft) {
   close_scope(node.scope);
 }
 
-void Binder::bind(For& node) {
-  bind(node.iterable.get(), false);
+void Binder::bind(For& node, bool soft) {
+  bind(node.iterable.get(), soft);
   Function* function = scope_->function;
   if (node.condition) {
     Function& condition = functions_.emplace_back(Function{&node.condition_function, function, 0, {}});

@@ -24,12 +24,21 @@ class FilteredItems : public Opaque {
     if (!entered_) evaluator_.enter_condition(node_, frame_);
     entered_ = true;
     for (Value item; cursor_.next(item);)
-      if (evaluator_.condition_holds(node_, frame_, item)) return item;
+      if (evaluator_.condition_holds(node_, frame_, item)) return unpacked(node_.condition_target, item);
     return {};
   }
   void close() { closed_ = true; }
 
  private:
+  // What a loop with a condition yields: tuples made anew of the variables that were unpacked.
+  Value unpacked(const Target& target, const Value& item) const {
+    if (target.kind == Target::Kind::name) return slots_[target.variable.slot];
+    if (target.kind != Target::Kind::tuple) return item;
+    Values parts;
+    for (const Target& part : target.parts) parts.push_back(unpacked(part, item));
+    return make_tuple(std::move(parts));
+  }
+
   Evaluator& evaluator_;
   const For& node_;
   Cursor cursor_;
@@ -349,6 +358,9 @@ Flow Evaluator::run_filter_block(const FilterBlock& node) {
     filtered = eval_filter(static_cast<const FilterCall&>(*node.filter), &text);
   }
   leave(node.scope);
+  at_ = &node.where;
+  if (!filtered.is_string())  // Jinja2 joins it with what else is printed, unlike the value of an expression
+    fail_type("expected str instance, " + type_name(filtered) + " found");
   print(filtered);
   return Flow::next;
 }

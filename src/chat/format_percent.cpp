@@ -12,6 +12,11 @@
 namespace chorus::jinja {
 namespace {
 
+// To Python a mapping, none of which has to be used.
+bool has_items(Type type) {
+  return type == Type::dict || type == Type::list || type == Type::range || type == Type::undefined;
+}
+
 struct Conversion {
   bool left = false, plus = false, blank = false, zero = false, alternate = false;
   int64_t width = 0;
@@ -59,9 +64,8 @@ std::string PercentFormatter::run() {
     if (at_ < format_.size()) conversion();
     check_string_size(double(out_.size()));
   }
-  const bool all_used = arguments_.is(Type::tuple)
-                            ? used_ == arguments_.list().items.size()
-                            : used_ > 0 || used_key_ || arguments_.is(Type::dict) || arguments_.is(Type::list);
+  const bool all_used = arguments_.is(Type::tuple) ? used_ == arguments_.list().items.size()
+                                                   : used_ > 0 || used_key_ || has_items(arguments_.type());
   if (!all_used) fail_type("not all arguments converted during string formatting");
   return std::move(out_);
 }

@@ -1,9 +1,6 @@
-#include <algorithm>
-
 #include "chat/filters.h"
 #include "chat/parser.h"
 #include "chat/tests.h"
-#include "chat/walk.h"
 
 namespace chorus::jinja {
 
@@ -31,21 +28,6 @@ ExprPtr Parser::parse_filters(ExprPtr operand) {
     else
       return operand;
   }
-}
-
-// Whether Jinja2's optimizer would evaluate it: there is no variable in it, and no call.
-static bool is_constant(const Expr& expr) {
-  static constexpr std::string_view contextual[] = {"map",        "random", "reject",
-                                                    "rejectattr", "select", "selectattr"};
-  if (expr.kind == ExprKind::name || expr.kind == ExprKind::call) return false;
-  if (expr.kind == ExprKind::filter) {
-    const std::string& name = static_cast<const FilterCall&>(expr).name;
-    if (std::find(std::begin(contextual), std::end(contextual), name) != std::end(contextual)) return false;
-  }
-  bool constant = true;
-  for_each_child(expr,
-                 [&](const Expr* child) { constant = constant && (child == nullptr || is_constant(*child)); });
-  return constant;
 }
 
 ExprPtr Parser::parse_subscript(ExprPtr operand) {
@@ -78,7 +60,6 @@ ExprPtr Parser::parse_subscript(ExprPtr operand) {
     for (const ExprPtr& item : static_cast<Sequence&>(*index).items) deepen(*index, item->depth);
   }
   auto node = std::make_unique<Item>(token.where, std::move(operand), std::move(index));
-  node->folded = node->index->kind == ExprKind::slice && is_constant(*node->operand) && is_constant(*node->index);
   const Item& n = *node;
   return done(std::move(node), {n.operand.get(), n.index.get()});
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "chat/folding.h"
 #include "chat/parser.h"
 
 namespace chorus::jinja {
@@ -97,7 +98,9 @@ Body Parser::parse_until(Names end_tags) {
       Lexeme data = next();
       add(std::make_unique<Constant>(data.where, make_string(std::move(data.text))));
     } else if (skip_if(Token::variable_begin)) {
-      add(parse_tuple());
+      ExprPtr printed = parse_tuple();
+      mark_folded_slices(*printed);
+      add(std::move(printed));
       expect(Token::variable_end);
     } else {
       flush();
@@ -298,6 +301,7 @@ std::unique_ptr<Statement> Parser::parse_print(Position where) {
   while (!is(Token::block_end)) {
     if (!node->parts.empty()) expect(Token::comma);
     node->parts.push_back(parse_expression());
+    mark_folded_slices(*node->parts.back());
   }
   return node;
 }

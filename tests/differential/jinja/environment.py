@@ -2,8 +2,10 @@
 import datetime
 import json
 
+from collections import abc
+
 import jinja2
-from jinja2 import nodes
+from jinja2 import nodes, sandbox
 from jinja2.exceptions import TemplateError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -38,6 +40,9 @@ def make(now):
     """`now`, "YYYY-MM-DD HH:MM:SS", is what strftime_now shows."""
     moment = datetime.datetime.strptime(now, "%Y-%m-%d %H:%M:%S")
     env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    # As from Jinja2 3.1.5 on.
+    sandbox._mutable_spec = tuple((kind, names | {"clear", "pop"} if kind is abc.MutableSequence else names)
+                                  for kind, names in sandbox._mutable_spec)
     env.filters["tojson"] = tojson
     env.globals["raise_exception"] = raise_exception
     env.globals["strftime_now"] = moment.strftime
