@@ -1,13 +1,13 @@
 #include "sampler/sampler.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
 #include "chorus/error.h"
 #include "sampler/philox.h"
+#include "sampler/scan.h"
 
 namespace chorus {
 namespace {
@@ -42,66 +42,6 @@ void check(const SamplingParams& p, int64_t vocabulary) {
 namespace chorus::sampler {
 namespace {
 
-/// The largest logit. All must be numbers, and one of them finite.
-float checked_max(std::span<const float> logits) {
-  float top = -std::numeric_limits<float>::infinity();
-  bool nan = false;
-  for (const float v : logits) {
-    top = v > top ? v : top;
-    nan |= v != v;
-  }
-  if (nan || !std::isfinite(top)) throw not_finite(nan ? std::numeric_limits<float>::quiet_NaN() : top);
-  return top;
-}
-
-/// e^x for x <= 0, in a form that compilers vectorise. Relative error under 3e-7; 0 below -87.
-float exp_of_negative(float x) {
-  const float clamped = x > -87.f ? x : -87.f;
-  const float shifted = clamped * 1.44269504f + 12582912.f;  // the integer lands in the lowest bits of the mantissa
-  const float n = shifted - 12582912.f;
-  float r = clamped - n * 0.693359375f;
-  r = r + n * 2.12194440e-4f;
-  float p = 1.98412698e-4f;
-  p = p * r + 1.38888889e-3f;
-  p = p * r + 8.33333333e-3f;
-  p = p * r + 4.16666667e-2f;
-  p = p * r + 1.66666667e-1f;
-  p = p * r + 0.5f;
-  p = p * r + 1.f;
-  p = p * r + 1.f;
-  const uint32_t exponent = (std::bit_cast<uint32_t>(shifted) << 23) + 0x3f800000u;
-  return x > -87.f ? p * std::bit_cast<float>(exponent) : 0.f;
-}
-
-constexpr size_t chunk = 512;  // values whose sum is taken in one go
-
-/// weights[i] = e^((logits[i] - top) / temperature); their sum, chunk by chunk in doubles.
-double exponentials(std::span<const float> logits, float top, float inverse_temperature, std::span<float> weights) {
-  double total = 0;
-  for (size_t begin = 0; begin < logits.size(); begin += chunk) {
-    const size_t end = std::min(begin + chunk, logits.size());
-    for (size_t i = begin; i < end; ++i) weights[i] = exp_of_negative((logits[i] - top) * inverse_temperature);
-    float lanes[8] = {};
-    size_t i = begin;
-    for (; i + 8 <= end; i += 8)
-      for (size_t j = 0; j < 8; ++j) lanes[j] += weights[i + j];
-    for (; i < end; ++i) lanes[0] += weights[i];
-    for (const float lane : lanes) total += double(lane);
-  }
-  return total;
-}
-
-/// The first index at which the running sum of weights passes `target`.
-size_t find_in_sums(std::span<const float> weights, double target) {
-  double sum = 0;
-  size_t last = 0;
-  for (size_t i = 0; i < weights.size(); ++i) {
-    if (weights[i] > 0) last = i;  // rounding may leave the target just above the sum of all
-    if ((sum += double(weights[i])) > target) return i;
-  }
-  return last;
-}
-
 bool restricts(const SamplingParams& p, size_t vocabulary) {
   return p.top_p < 1 || p.min_p > 0 || (p.top_k > 0 && size_t(p.top_k) < vocabulary);
 }
@@ -114,7 +54,11 @@ Error not_finite(float largest) {
 }
 
 Scratch::Scratch(int64_t vocabulary)
-    : ids(size_t(vocabulary)), counts(size_t(vocabulary)), values(size_t(vocabulary)) {}
+    : ids(size_t(vocabulary)),
+      counts(size_t(vocabulary)),
+      values(size_t(vocabulary)),
+      maxima(size_t(chunks_of(vocabulary))),
+      sums(size_t(chunks_of(vocabulary))) {}
 
 void apply_penalties(std::span<float> logits, const SamplingParams& p, std::span<const int32_t> tokens,
                      Scratch& scratch) {
@@ -135,25 +79,56 @@ void apply_penalties(std::span<float> logits, const SamplingParams& p, std::span
   }
 }
 
-std::span<const int32_t> keep(std::span<const float> logits, const SamplingParams& p, Scratch& scratch) {
-  const float top = checked_max(logits);
-  const double total = p.top_p < 1 ? exponentials(logits, top, 1, scratch.values) : 0;
-  const auto weight = [&](int32_t id) { return double(scratch.values[size_t(id)]); };
+namespace {
+
+/// The largest logit, and those of the chunks in scratch.maxima. All must be numbers, and one of them finite.
+float checked_max(std::span<const float> logits, Scratch& scratch) {
+  if (!largest_of_chunks(logits, scratch.maxima)) throw not_finite(std::numeric_limits<float>::quiet_NaN());
+  const float top = *std::max_element(scratch.maxima.begin(), scratch.maxima.end());
+  if (!std::isfinite(top)) throw not_finite(top);
+  return top;
+}
+
+/// The first token whose logit is the largest.
+int32_t first_at_top(std::span<const float> logits, float top, const Scratch& scratch) {
+  const auto c = std::find(scratch.maxima.begin(), scratch.maxima.end(), top) - scratch.maxima.begin();
+  return int32_t(std::find(logits.begin() + c * int64_t(chunk), logits.end(), top) - logits.begin());
+}
+
+/// Puts the ids whose logits are at least `from` in scratch.ids, in order.
+size_t candidates(std::span<const float> logits, float from, Scratch& scratch) {
+  size_t n = 0;
+  for (size_t c = 0; c < scratch.maxima.size(); ++c) {
+    if (scratch.maxima[c] < from) continue;
+    const size_t end = std::min((c + 1) * chunk, logits.size());
+    for (size_t i = c * chunk; i < end; ++i) {
+      scratch.ids[n] = int32_t(i);
+      n += logits[i] >= from;
+    }
+  }
+  return n;
+}
+
+double weight_of(float logit, float top, double inverse_temperature) {
+  return std::exp((double(logit) - double(top)) * inverse_temperature);
+}
+
+/// keep() of logits whose largest, and those of whose chunks, are known.
+std::span<const int32_t> keep(std::span<const float> logits, float top, const SamplingParams& p, Scratch& scratch) {
+  const double wanted = p.top_p < 1 ? p.top_p * sums_of_exponentials(logits, top, 1, scratch.sums) : 0;
+  const auto weight = [&](int32_t id) { return weight_of(logits[size_t(id)], top, 1); };
   const float least = p.min_p > 0 ? top + float(std::log(p.min_p)) : -std::numeric_limits<float>::infinity();
   const size_t most = p.top_k > 0 ? std::min(size_t(p.top_k), logits.size()) : logits.size();
 
   // Candidates: all tokens within a distance of the likeliest, which grows until one of the cuts lies among them.
   size_t n = 0;
-  for (float distance = 8;; distance *= 2) {
+  for (float distance = 6;; distance *= 1.25f) {
     const float from = std::max(least, distance < 1000 ? top - distance : -std::numeric_limits<float>::infinity());
-    n = 0;
+    n = candidates(logits, from, scratch);
+    if (from == least || (p.top_k > 0 && n >= most)) break;
     double mass = 0;
-    for (size_t i = 0; i < logits.size(); ++i) {
-      if (logits[i] < from) continue;
-      scratch.ids[n++] = int32_t(i);
-      if (p.top_p < 1) mass += double(scratch.values[i]);
-    }
-    if (from == least || (p.top_k > 0 && n >= most) || (p.top_p < 1 && mass >= p.top_p * total * (1 + 1e-6))) break;
+    for (size_t i = 0; i < n && p.top_p < 1; ++i) mass += weight(scratch.ids[i]);
+    if (p.top_p < 1 && mass >= wanted * (1 + 1e-6)) break;
   }
   const auto likelier = [&](int32_t a, int32_t b) {
     return logits[size_t(a)] != logits[size_t(b)] ? logits[size_t(a)] > logits[size_t(b)] : a < b;
@@ -167,39 +142,64 @@ std::span<const int32_t> keep(std::span<const float> logits, const SamplingParam
   if (p.top_p < 1) {  // a token stays while those above it have not reached top_p
     double above = 0;
     size_t kept = 0;
-    while (kept < n && above < p.top_p * total) above += weight(scratch.ids[kept++]);
+    while (kept < n && above < wanted) above += weight(scratch.ids[kept++]);
     n = kept;
   }
   return {scratch.ids.data(), std::max<size_t>(n, 1)};
 }
 
+/// The token of `kept` in whose share the random number falls.
+int32_t draw(std::span<const float> logits, std::span<const int32_t> kept, float top, double inverse_temperature,
+             double uniform, Scratch& scratch) {
+  const auto weights = std::span(scratch.values).first(kept.size());
+  double total = 0, sum = 0;
+  for (size_t i = 0; i < kept.size(); ++i)
+    total += weights[i] = weight_of(logits[size_t(kept[i])], top, inverse_temperature);
+  size_t i = 0;
+  while (i + 1 < kept.size() && (sum += weights[i]) <= uniform * total) ++i;
+  return kept[i];
+}
+
+/// The same of all tokens, in their order: the sums of the chunks say which one to look into.
+int32_t draw(std::span<const float> logits, float top, double inverse_temperature, double uniform, Scratch& scratch) {
+  const std::span<const double> sums(scratch.sums);
+  double rest = uniform * sums_of_exponentials(logits, top, float(inverse_temperature), scratch.sums);
+  size_t c = 0;
+  for (; c + 1 < sums.size() && sums[c] <= rest; ++c) rest -= sums[c];
+  while (sums[c] == 0) --c;  // rounding may leave a little behind the last that counts
+  size_t last = c * chunk;
+  for (size_t i = last; i < std::min((c + 1) * chunk, logits.size()); ++i) {
+    const double weight = weight_of(logits[i], top, inverse_temperature);
+    if (weight > 1e-38) last = i;
+    if (weight > rest) return int32_t(i);
+    rest -= weight;
+  }
+  return int32_t(last);
+}
+
+}  // namespace
+
+std::span<const int32_t> keep(std::span<const float> logits, const SamplingParams& p, Scratch& scratch) {
+  return keep(logits, checked_max(logits, scratch), p, scratch);
+}
+
 Sampled sample(std::span<float> logits, const SamplingParams& p, std::span<const int32_t> tokens, uint64_t row_key,
                int64_t position, Scratch& scratch) {
   apply_penalties(logits, p, tokens, scratch);
-  const float top = checked_max(logits);
-  const std::span<float> weights(scratch.values);
+  const float top = checked_max(logits, scratch);
   int32_t id;
   if (p.temperature == 0) {
-    id = int32_t(std::find(logits.begin(), logits.end(), top) - logits.begin());
+    id = first_at_top(logits, top, scratch);
   } else {
     const double inverse = 1 / p.temperature;
     const double u = uniform(p.seed, row_key, position);
-    if (restricts(p, logits.size())) {
-      const std::span<const int32_t> kept = keep(logits, p, scratch);
-      double total = 0;
-      for (size_t i = 0; i < kept.size(); ++i) {
-        weights[i] = float(std::exp((double(logits[size_t(kept[i])]) - double(top)) * inverse));
-        total += double(weights[i]);
-      }
-      id = kept[find_in_sums(weights.first(kept.size()), u * total)];
-    } else {
-      const double total = exponentials(logits, top, float(inverse), weights);
-      id = int32_t(find_in_sums(weights.first(logits.size()), u * total));
-    }
+    id = restricts(p, logits.size()) ? draw(logits, keep(logits, top, p, scratch), top, inverse, u, scratch)
+                                     : draw(logits, top, inverse, u, scratch);
   }
   float logprob = 0;
   if (p.logprobs)
-    logprob = float(double(logits[size_t(id)]) - double(top) - std::log(exponentials(logits, top, 1, weights)));
+    logprob = float(double(logits[size_t(id)]) - double(top) -
+                    std::log(sums_of_exponentials(logits, top, 1, scratch.sums)));
   return {id, logprob};
 }
 

@@ -15,7 +15,9 @@ struct Scratch {
 
   std::vector<int32_t> ids;     ///< [V] candidates
   std::vector<int32_t> counts;  ///< [V] zero between calls
-  std::vector<float> values;    ///< [V]
+  std::vector<double> values;   ///< [V] weights of candidates
+  std::vector<float> maxima;    ///< [chunks] (scan.h)
+  std::vector<double> sums;     ///< [chunks]
 };
 
 struct Sampled {

@@ -8,12 +8,13 @@
 #include "ops/reference/draw.h"
 #include "sampler/draw_cases.h"
 #include "sampler/sampler.h"
+#include "sampler/scan.h"
 
 namespace chorus::test {
 namespace {
 
-TEST(DrawPlan, SaysWhatTheSamplerDoes) {
-  constexpr int64_t vocabulary = 1000;
+void expect_plan_as_sampler(int64_t vocabulary) {
+  SCOPED_TRACE(vocabulary);
   Memory memory;
   Random random(11);
   const DrawBatch batch(memory, random, vocabulary, 20, 2.f);
@@ -36,6 +37,15 @@ TEST(DrawPlan, SaysWhatTheSamplerDoes) {
     ASSERT_LT(at, int64_t(shares.ids.size()));
     EXPECT_NEAR(sampled.logprob, shares.logprobs[size_t(at)], 1e-4);
   }
+}
+
+TEST(DrawPlan, SaysWhatTheSamplerDoes) {
+  for (const int64_t vocabulary : {1000, 2500}) expect_plan_as_sampler(vocabulary);
+}
+
+TEST(DrawPlan, AlsoWhereChunksOfTheVocabularyEnd) {
+  constexpr int64_t chunk = sampler::chunk;
+  for (const int64_t vocabulary : {2 * chunk - 1, 2 * chunk, 2 * chunk + 1, 3 * chunk}) expect_plan_as_sampler(vocabulary);
 }
 
 TEST(DrawPlan, WhatHasNoRoomIsLeftToTheHost) {

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "chorus/error.h"
 #include "goldens.h"
+#include "sampler/scan.h"
 #include "weights/safetensors.h"
 
 namespace chorus::sampler {
@@ -124,6 +125,18 @@ TEST(Sample, GreedyTakesTheLowestOfEquals) {
   std::vector<float> logits = {1, 3, 3, 2};
   EXPECT_EQ(sample(logits, {}, {}, 0, 0, scratch).token_id, 1);
   EXPECT_EQ(sample(logits, {.temperature = 1, .top_k = 1}, {}, 9, 9, scratch).token_id, 1);
+}
+
+TEST(Sample, NeverDrawsWhatIsForbidden) {
+  constexpr size_t vocabulary = 3 * chunk + 5;
+  const float inf = std::numeric_limits<float>::infinity();
+  Scratch scratch(vocabulary);
+  for (const size_t allowed : {size_t(0), chunk - 1, chunk, 2 * chunk + 7, vocabulary - 1})
+    for (int i = 0; i < 200; ++i) {
+      std::vector<float> logits(vocabulary, -inf);
+      logits[allowed] = -3;
+      ASSERT_EQ(sample(logits, {.temperature = 1, .seed = uint64_t(i)}, {}, 1, i, scratch).token_id, int32_t(allowed));
+    }
 }
 
 TEST(Sample, LogprobIsThatOfAllTokens) {
