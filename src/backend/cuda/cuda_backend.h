@@ -91,6 +91,7 @@ class CudaBackend : public Backend {
   std::byte* next_half();
   void send_half(std::byte* to, size_t bytes);
   void wait(std::string_view what);
+  double elapsed(FunctionRef<void()> work);
   void record(GraphCache::Step& step, FunctionRef<Tensor()> body);
   Matrix place_panels(std::span<const Matrix> parts);
   void stream_panels(const Matrix& part, const PanelFormat& format, std::byte* first, int64_t panels_per_matrix);
@@ -127,6 +128,7 @@ class CudaBackend : public Backend {
   std::string name_;
   cudaStream_t stream_ = nullptr;
   cudaEvent_t clock_[2] = {};
+  double clock_cost_ = -1;  ///< seconds; not measured yet
   Staging staging_;
   GraphCache graphs_;
   const char* last_kernel_ = "none";
