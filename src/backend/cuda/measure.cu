@@ -39,7 +39,7 @@ double CudaBackend::seconds_of(FunctionRef<void()> work) {
     for (int i = 0; i < 20; ++i) least = std::min(least, elapsed([] {}));
     clock_cost_ = least;
   }
-  return std::max(elapsed(work) - clock_cost_, 0.0);
+  return std::max(elapsed(work) - clock_cost_, 1e-8);
 }
 
 double CudaBackend::elapsed(FunctionRef<void()> work) {
