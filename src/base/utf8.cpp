@@ -70,9 +70,9 @@ bool is_utf8(std::string_view text) {
       at += 8;
       continue;
     }
-    const CodePoint c = decode_utf8(text, at);
-    if (!c.valid) return false;
-    at += c.size;
+    const Lead lead = lead_of(static_cast<unsigned char>(text[at]));
+    if (lead.size == 0 || matching_bytes(text, at, lead) < size_t(lead.size)) return false;
+    at += size_t(lead.size);
   }
   return true;
 }

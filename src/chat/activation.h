@@ -9,6 +9,9 @@ namespace chorus::jinja {
 
 /// A frame that functions inside refer to: it stays until the rendering ends.
 struct Evaluator::KeptFrame {
+  static void* operator new(size_t bytes) { return pool_allocate(bytes); }
+  static void operator delete(void* frame, size_t bytes) { pool_free(frame, bytes); }
+
   Frame frame;
   Values slots;
 };

@@ -59,7 +59,9 @@ bool format_common(const LocalTime& t, std::string_view format, std::string& out
     }
     switch (++i < format.size() ? format[i] : 0) {
       case 'Y':
-        out += std::to_string(t.year);
+        if (t.year < 1000) return false;  // which the C library pads, or not
+        two_digits(t.year / 100);
+        two_digits(t.year % 100);
         break;
       case 'm':
         two_digits(t.month);

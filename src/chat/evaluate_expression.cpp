@@ -183,7 +183,8 @@ Value Evaluator::eval_concat(const Sequence& expr) {
 
 const Value& Evaluator::eval_attribute(const Attribute& expr, Value& scratch) {
   count_step();
-  const Value& operand = eval(*expr.operand, scratch);
+  const Value& operand = expr.operand->kind == ExprKind::name ? eval_name(static_cast<const Name&>(*expr.operand))
+                                                              : eval(*expr.operand, scratch);
   at_ = &expr.where;
   if (operand.is(Type::dict) && !has_method(expr.methods, Type::dict)) {
     const Value* found = operand.dict().find(expr.name);

@@ -134,7 +134,7 @@ class Evaluator {
   bool autoescape_ = false;
   Values kept_;
   struct KeptFrame;
-  std::vector<std::unique_ptr<KeptFrame>> kept_frames_;
+  std::vector<std::unique_ptr<KeptFrame>, PoolAllocator<std::unique_ptr<KeptFrame>>> kept_frames_;
 };
 
 }  // namespace chorus::jinja

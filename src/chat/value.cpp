@@ -65,9 +65,9 @@ size_t hash_of(const Value& key) {
 }
 
 Value from_text(const std::string& text) {
-  const bool ascii = is_ascii(text);
-  return text.size() <= UINT32_MAX && (ascii || is_utf8(text)) ? Value::view(text, ascii)
-                                                               : make_string(replace_invalid_utf8(text));
+  if (is_ascii(text) && text.size() <= UINT32_MAX) return Value::view(text, true);
+  if (is_utf8(text) && text.size() <= UINT32_MAX) return Value::view(text, false);
+  return make_string(replace_invalid_utf8(text));
 }
 
 }  // namespace
