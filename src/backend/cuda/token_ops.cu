@@ -1,6 +1,7 @@
 // The ops on single tokens: all bound by bytes that are few beside the weights. A thread block, or a warp, per
 // token.
 #include "backend/cuda/device.cuh"
+#include "backend/cuda/kv_layout.h"
 
 namespace chorus::cuda {
 namespace {
@@ -51,14 +52,14 @@ __global__ void rope_kernel(const float* x, int64_t x_stride, const float* angle
   }
 }
 
-// Inside a block, per kv head: [16 tokens][dim], keys and values alike.
 __global__ void kv_store_kernel(const float* k, const float* v, int64_t v_stride, const int32_t* slots,
                                 uint16_t* keys, uint16_t* values, int64_t heads, int64_t dim) {
   const int64_t t = blockIdx.x, slot = slots[t];
   for (int64_t i = threadIdx.x; i < heads * dim; i += blockDim.x) {
-    const int64_t at = ((slot / 16 * heads + i / dim) * 16 + slot % 16) * dim + i % dim;
-    keys[at] = bf16_bits(k[t * heads * dim + i]);
-    values[at] = bf16_bits(v[t * v_stride + i]);
+    const int64_t head = (slot / kv_block_tokens * heads + i / dim) * kv_block_tokens * dim;
+    const int token = int(slot % kv_block_tokens), d = int(i % dim);
+    keys[head + key_at(token, d)] = bf16_bits(k[t * heads * dim + i]);
+    values[head + value_at(token, d)] = bf16_bits(v[t * v_stride + i]);
   }
 }
 
