@@ -232,7 +232,7 @@ bool Cursor::next(Value& item) {
       const std::string_view text = source_.text();
       if (at_ >= text.size()) return false;
       const size_t size = decode_utf8(text, at_).size;
-      item = make_string(text.substr(at_, size), source_.markup());
+      item = make_string(text.substr(at_, size));  // plain also where the whole is markup
       at_ += size;
       return true;
     }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "chat/callables.h"
 #include "chat/dict_view.h"
@@ -9,6 +10,20 @@
 
 namespace chorus::jinja {
 namespace {
+
+/// For generators: what cannot be iterated fails when the first element is asked for.
+class LateCursor {
+ public:
+  explicit LateCursor(Value iterable) : iterable_(std::move(iterable)) {}
+  bool next(Value& item) {
+    if (!cursor_) cursor_.emplace(iterable_);
+    return cursor_->next(item);
+  }
+
+ private:
+  Value iterable_;
+  std::optional<Cursor> cursor_;
+};
 
 Value filter_length(Evaluator&, const Value& input, const Arguments& arguments) {
   const BoundArguments a("len", arguments, {});
@@ -27,8 +42,9 @@ Value first(Evaluator&, const Value& input, const Arguments& arguments) {
   return cursor.next(item) ? item : make_undefined_hint("No first item, sequence was empty.");
 }
 
-Value last(Evaluator&, const Value& input, const Arguments& arguments) {
+Value last(Evaluator& evaluator, const Value& input, const Arguments& arguments) {
   const BoundArguments a("last", arguments, {});
+  if (input.is_string() && !input.text().empty()) return evaluator.get_item(input, Value(int64_t(-1)));
   if (input.is_sequence()) {
     const auto& items = input.list().items;
     return items.empty() ? make_undefined_hint("No last item, sequence was empty.") : items.back();
@@ -159,12 +175,12 @@ Value dictsort(Evaluator& evaluator, const Value& input, const Arguments& argume
 Value unique(Evaluator& evaluator, const Value& input, const Arguments& arguments) {
   const BoundArguments a("unique", arguments, {"case_sensitive", "attribute"});
   struct State {
-    State(Cursor c, AttributeGetter g) : cursor(std::move(c)), getter(std::move(g)) {}
-    Cursor cursor;
+    State(LateCursor c, AttributeGetter g) : cursor(std::move(c)), getter(std::move(g)) {}
+    LateCursor cursor;
     AttributeGetter getter;
     Dict seen;
   };
-  auto state = std::make_shared<State>(Cursor(input),
+  auto state = std::make_shared<State>(LateCursor(input),
                                        AttributeGetter(a.given(1) ? a[1] : Value::none(), !a.flag(0, false)));
   return make_generator([state, &evaluator]() -> Value {
     for (Value item; state->cursor.next(item);) {
@@ -217,10 +233,10 @@ Value sum(Evaluator& evaluator, const Value& input, const Arguments& arguments) 
 Value batch(Evaluator&, const Value& input, const Arguments& arguments) {
   const BoundArguments a("batch", arguments, {"linecount", "fill_with"}, 1);
   struct State {
-    Cursor cursor;
+    LateCursor cursor;
     Value size, fill, pending;
   };
-  auto state = std::make_shared<State>(State{Cursor(input), a[0], a.given(1) ? a[1] : Value::none(), {}});
+  auto state = std::make_shared<State>(State{LateCursor(input), a[0], a.given(1) ? a[1] : Value::none(), {}});
   return make_generator([state]() -> Value {
     Values line;
     if (!state->pending.is_missing()) line.push_back(std::move(state->pending));
@@ -243,28 +259,37 @@ Value batch(Evaluator&, const Value& input, const Arguments& arguments) {
   });
 }
 
-Value filter_slice(Evaluator&, const Value& input, const Arguments& arguments) {
-  const BoundArguments a("slice", arguments, {"slices", "fill_with"}, 1);
-  const int64_t slices = to_index(a[0]);
-  if (slices == 0) fail(Cause::other, "integer division or modulo by zero");
+// The elements in so many columns; the first ones are longer, the others end in `fill` where that is not none.
+Value columns_of(const Value& input, int64_t columns, const Value& fill) {
   const Values all = to_vector(input);
-  if (slices < 0) return make_list({});
-  charge(slices);
-  check_string_size(double(slices) * sizeof(Value));
-  const size_t n = size_t(slices), each = all.size() / n, longer = all.size() % n;
+  if (columns == 0) fail(Cause::other, "integer division or modulo by zero");
+  if (columns < 0) return make_list({});
+  charge(columns);
+  check_string_size(double(columns) * sizeof(Value));
+  const size_t n = size_t(columns), each = all.size() / n, longer = all.size() % n;
   Values out;
   size_t at = 0;
   for (size_t i = 0; i < n; ++i) {
     const size_t size = each + (i < longer ? 1 : 0);
-    Values part(all.begin() + ptrdiff_t(at), all.begin() + ptrdiff_t(at + size));
+    Values column(all.begin() + ptrdiff_t(at), all.begin() + ptrdiff_t(at + size));
     at += size;
-    if (a.given(1) && !a[1].is_none() && i >= longer) part.push_back(a[1]);
-    out.push_back(make_list(std::move(part)));
+    if (!fill.is_none() && i >= longer) column.push_back(fill);
+    out.push_back(make_list(std::move(column)));
   }
-  auto rest = std::make_shared<Cursor>(make_list(std::move(out)));
-  return make_generator([rest]() -> Value {
+  return make_list(std::move(out));
+}
+
+Value filter_slice(Evaluator&, const Value& input, const Arguments& arguments) {
+  const BoundArguments a("slice", arguments, {"slices", "fill_with"}, 1);
+  struct State {
+    Value input, columns, fill;
+    std::optional<Cursor> rest;
+  };
+  auto state = std::make_shared<State>(State{input, a[0], a.given(1) ? a[1] : Value::none(), {}});
+  return make_generator([state]() -> Value {
+    if (!state->rest) state->rest.emplace(columns_of(state->input, to_index(state->columns), state->fill));
     Value item;
-    return rest->next(item) ? item : Value();
+    return state->rest->next(item) ? item : Value();
   });
 }
 

@@ -99,6 +99,8 @@ const Case differed[] = {
      "error: No filter named 'nosuch'."},
     {"what a loop that is not run iterates need not be",
      "{% if false %}{% for i in l|nosuch %}{% endfor %}{% endif %}", ""},
+    {"unique of what cannot be iterated, never asked for", "{% set x = 5|unique %}ok", "ok"},
+    {"the characters of markup are plain", "{{ ('<'|escape)|list }}", "['&', 'l', 't', ';']"},
     {"% with something undefined", "{{ '%%' % nope }}{{ 'a' % range(3) }}", "%a"},
     {"a condition makes tuples of what is unpacked",
      "{% for i, j in [[1, 2], [3, 4]] if i %}{{ loop.nextitem }}{% endfor %}", "(3, 4)"},
