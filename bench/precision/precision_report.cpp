@@ -34,11 +34,10 @@ class RecordingBackend final : public cpu::CpuBackend {
     run_rounded(op);
   }
   void run(const Embedding& op) override { run_rounded(op); }
-  void run(const MatMul& op) override { run_rounded(op); }
+  void run(const MatMul& op) override { run_and_add(op); }
   void run(const Rope& op) override { run_rounded(op); }
   void run(const PagedAttention& op) override { run_rounded(op); }
-  void run(const ExpertMlp& op) override { run_rounded(op); }
-  void run(const Add& op) override { run_rounded(op); }
+  void run(const ExpertMlp& op) override { run_and_add(op); }
   void next_pass() { norm_ = 0; }
 
   std::vector<std::vector<float>> norms;  // [norm][tokens * hidden]
@@ -48,8 +47,19 @@ class RecordingBackend final : public cpu::CpuBackend {
   void run_rounded(const Op& op) {
     CpuBackend::run(op);
     if (between_ == Between::f32 || workspace().measuring()) return;
-    for (float& v : op.out.template values<float>()) v = to_float(from_float<bf16>(v));
+    for (float& v : op.out.template values<float>()) v = rounded(v);
   }
+  /// The sum with the residual is an op of its own there.
+  template <typename Op>
+  void run_and_add(Op op) {
+    if (between_ == Between::f32 || workspace().measuring() || op.residual.empty()) return run_rounded(op);
+    const std::span<const float> residual = op.residual.template values<float>();
+    const std::vector<float> before(residual.begin(), residual.end());
+    op.residual = {};
+    run_rounded(op);
+    for (size_t i = 0; float& v : op.out.template values<float>()) v = rounded(before[i++] + v);
+  }
+  static float rounded(float v) { return to_float(from_float<bf16>(v)); }
 
   Between between_;
   size_t norm_ = 0;

@@ -52,10 +52,11 @@ class GptOss final : public LanguageModel {
   Tensor rope_frequencies_;  // [D/2]
 };
 
-Tensor attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& step, const KvLayer& kv,
-                 const Tensor& angles, const Tensor& x) {
+void add_attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& step, const KvLayer& kv,
+                   const Tensor& angles, const Tensor& x) {
   const Step::Pool& pool = step.pools[w.pool];
-  const Tensor qkv = ops.linear(x, w.qkv).view({step.tokens(), c.heads + 2 * c.kv_heads, c.head_dim});
+  const Tensor normed = ops.rms_norm(x, w.attn_norm, c.eps);  // [T, H]
+  const Tensor qkv = ops.linear(normed, w.qkv).view({step.tokens(), c.heads + 2 * c.kv_heads, c.head_dim});
   const Tensor q = ops.rope(qkv, angles, 0, c.heads);           // [T, N, D]
   const Tensor k = ops.rope(qkv, angles, c.heads, c.kv_heads);  // [T, G, D]
   ops.kv_store(kv, k, qkv, c.heads + c.kv_heads, pool.slots);
@@ -69,20 +70,21 @@ Tensor attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& st
                                             .window = w.window,
                                             .sinks = w.sinks,
                                             .out = {},
-                                            .longest = step.longest});         // [T, N, D]
-  return ops.linear(mixed.view({step.tokens(), c.heads * c.head_dim}), w.o);  // [T, H]
+                                            .longest = step.longest});  // [T, N, D]
+  ops.add_linear(x, mixed.view({step.tokens(), c.heads * c.head_dim}), w.o);
 }
 
-Tensor experts(Ops& ops, const GptOssConfig& c, const Layer& w, const Tensor& x) {
-  const auto [ids, weights] = ops.routing(ops.exact_linear(x, w.router), c.experts_per_token);  // [T, K]
-  return ops.expert_mlp({.x = x,
+void add_experts(Ops& ops, const GptOssConfig& c, const Layer& w, const Tensor& x) {
+  const Tensor normed = ops.rms_norm(x, w.mlp_norm, c.eps);                                          // [T, H]
+  const auto [ids, weights] = ops.routing(ops.exact_linear(normed, w.router), c.experts_per_token);  // [T, K]
+  ops.add_expert_mlp(x, {.x = normed,
                          .experts = ids,
                          .weights = weights,
                          .gate = w.gate,
                          .up = w.up,
                          .down = w.down,
                          .activation = {.alpha = 1.702f, .limit = c.swiglu_limit},
-                         .out = {}});  // [T, H]
+                         .out = {}});
 }
 
 Tensor GptOss::forward(Ops& ops, const Step& step, const KvCache& kv) const {
@@ -91,8 +93,8 @@ Tensor GptOss::forward(Ops& ops, const Step& step, const KvCache& kv) const {
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& w = layers_[i];
     const Arena::Scope layer = ops.scope();
-    ops.add_to(x, attention(ops, config_, w, step, kv.layers[i], angles, ops.rms_norm(x, w.attn_norm, config_.eps)));
-    ops.add_to(x, experts(ops, config_, w, ops.rms_norm(x, w.mlp_norm, config_.eps)));
+    add_attention(ops, config_, w, step, kv.layers[i], angles, x);  // x += o(attention(norm(x)))
+    add_experts(ops, config_, w, x);                                // x += experts(norm(x))
   }
   const Tensor last = ops.rows(x, step.logit_tokens);  // a prefill wants logits of its last token only
   return ops.linear(ops.rms_norm(last, norm_, config_.eps), lm_head_);  // [L, V]

@@ -75,6 +75,7 @@ void check(const MatMul& op) {
   require_placed(op.linear.weight, "MatMul", "linear");
   require_shape(op.out, {op.x.size(0), op.linear.outputs()}, "MatMul", "out");
   if (!op.linear.bias.empty()) require_shape(op.linear.bias, {op.linear.outputs()}, "MatMul", "linear.bias");
+  if (!op.residual.empty()) require_tensor(op.residual, op.out.shape(), DType::f32, "MatMul", "residual");
 }
 
 void check(const RopeAngles& op) {
@@ -123,6 +124,7 @@ void check(const ExpertMlp& op) {
   const int64_t tokens = op.x.size(0), hidden = op.x.size(1), experts = op.gate.experts();
   const int64_t inner = op.gate.weight.rows;
   require_rank(op.experts, 2, DType::i32, "ExpertMlp", "experts", "[T, K] i32");
+  require(op.experts.size(1) >= 1, "ExpertMlp", "experts", "1 <= K");
   require_shape(op.experts, {tokens, op.experts.size(1)}, "ExpertMlp", "experts");
   require_tensor(op.weights, op.experts.shape(), DType::f32, "ExpertMlp", "weights");
   require_experts(op.gate, experts, inner, hidden, "gate", "gate.bias");
@@ -130,6 +132,7 @@ void check(const ExpertMlp& op) {
   require_experts(op.down, experts, hidden, inner, "down", "down.bias");
   require_shape(op.out, op.x.shape(), "ExpertMlp", "out");
   require(!same_memory(op.out, op.x), "ExpertMlp", "out", "not x");
+  if (!op.residual.empty()) require_tensor(op.residual, op.x.shape(), DType::f32, "ExpertMlp", "residual");
 }
 
 }  // namespace chorus

@@ -36,6 +36,10 @@ Tensor Ops::linear(const Tensor& x, const Linear& w) {
   return op.out;
 }
 
+void Ops::add_linear(const Tensor& to, const Tensor& x, const Linear& w) {
+  run(MatMul{.x = x, .linear = w, .residual = to, .out = to});
+}
+
 Tensor Ops::rope_angles(const Tensor& positions, const Tensor& frequencies, float scale) {
   const Tensor out = backend_.workspace().tensor(DType::f32, {positions.size(0), 2, frequencies.size(0)});
   run(RopeAngles{.positions = positions, .frequencies = frequencies, .scale = scale, .out = out});
@@ -77,7 +81,10 @@ Tensor Ops::expert_mlp(ExpertMlp op) {
   return op.out;
 }
 
-void Ops::add_to(const Tensor& x, const Tensor& y) { run(Add{.a = x, .b = y, .out = x}); }
+void Ops::add_expert_mlp(const Tensor& to, ExpertMlp op) {
+  op.residual = op.out = to;
+  run(op);
+}
 
 Tensor Ops::rows(const Tensor& x, const Tensor& index) {
   const Rows op{.x = x, .index = index, .out = make({index.size(0), x.size(1)})};

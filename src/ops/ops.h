@@ -16,6 +16,7 @@ class Ops {
   Tensor embedding(const Matrix& table, const Tensor& token_ids);                     // [T, H]
   Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps);                  // like x
   Tensor linear(const Tensor& x, const Linear& w);                                    // [T, O]
+  void add_linear(const Tensor& to, const Tensor& x, const Linear& w);                // to += linear(x, w)
   Tensor exact_linear(const Tensor& x, const Linear& w);                              // x not rounded on the way in
   Tensor rope_angles(const Tensor& positions, const Tensor& frequencies, float scale);  // [T, 2, D/2]
   /// x: heads [first, first + heads) of rows of any number of heads: a merged q, k, v. -> [T, heads, D]
@@ -28,7 +29,7 @@ class Ops {
   };
   Routed routing(const Tensor& logits, int64_t experts_per_token);
   Tensor expert_mlp(ExpertMlp op);                                                    // like x; op.out is made here
-  void add_to(const Tensor& x, const Tensor& y);                                      // x += y
+  void add_expert_mlp(const Tensor& to, ExpertMlp op);                                // to += expert_mlp(op)
   Tensor rows(const Tensor& x, const Tensor& index);                                  // [L, H]
   void draw(const Draw& op) { run(op); }
 

@@ -73,6 +73,29 @@ inline Tensor result(Memory& memory, Shape shape) {
   return t;
 }
 
+/// Bytes of two results are equal.
+inline bool same_bits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+/// With a residual an op that has run gives that plus op.out, bit for bit, also where the residual is.
+template <typename Op>
+void expect_residual_added(CpuBackend& backend, const Op& without) {
+  Memory memory;
+  Random random(9);
+  Op op = without;
+  op.residual = random.normals(memory, op.out.shape());
+  op.out = result(memory, op.out.shape());
+  run(backend, op);
+  for (size_t i = 0; i < size_t(op.out.elements()); ++i)
+    ASSERT_EQ(op.out.template values<float>()[i],
+              op.residual.template values<float>()[i] + without.out.template values<float>()[i]);
+  const Tensor apart = op.out;
+  op.out = op.residual;
+  run(backend, op);
+  EXPECT_TRUE(same_bits(op.out.template values<float>(), apart.template values<float>()));
+}
+
 /// Placed weights, given back at the end: Linear or ExpertLinear.
 template <typename L>
 struct Placed {
@@ -89,10 +112,5 @@ struct Placed {
   L linear;
   CpuBackend& backend;
 };
-
-/// Bytes of two results are equal.
-inline bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
 
 }  // namespace chorus::test

@@ -55,6 +55,19 @@ class Cuda : public testing::Test {
     backend_->download(nullptr, memory, 0);
     backend_->release(memory);
   }
+  /// With a residual an op gives that plus what it gives without, also where the residual is.
+  template <typename Op>
+  void expect_residual_added(Op op, const std::vector<float>& without) {
+    const Tensor residual = random_.normals(memory_, op.out.shape());
+    std::vector<float> sum = without;
+    for (size_t i = 0; i < sum.size(); ++i) sum[i] += residual.values<float>()[i];
+    op.residual = up(residual);
+    run(op);
+    EXPECT_EQ(down<float>(op.out), sum);
+    op.out = op.residual;
+    run(op);
+    EXPECT_EQ(down<float>(op.out), sum);
+  }
   Linear place(const Linear& linear) { return backend_->place(std::span(&linear, 1)); }
 
   Memory memory_;
@@ -87,8 +100,10 @@ TEST_F(Cuda, MatMulOfEveryCoding) {
     const Linear linear = random_linear(memory_, random_, coded, 37, 384, true), placed = place(linear);
     const Tensor x = random_.normals(memory_, {9, 384}), y = out({9, 37});
     const auto expected = reference::mat_mul({.x = x, .linear = linear, .out = {}});
-    run(MatMul{.x = up(x), .linear = placed, .out = y});
+    const MatMul op{.x = up(x), .linear = placed, .out = y};
+    run(op);
     EXPECT_LE(relative_error(down<float>(y), expected), 4e-3);
+    expect_residual_added(op, down<float>(y));
     run(MatMul{.x = up(x), .linear = placed, .out = y, .exact_inputs = true});
     EXPECT_LE(relative_error(down<float>(y), expected), 1e-6);
   }
@@ -225,6 +240,7 @@ TEST_F(Cuda, ExpertMlpAndItsRowRule) {
     run(on_device);
     const auto all = down<float>(on_device.out);
     EXPECT_LE(relative_error(all, reference::expert_mlp(op)), 1e-2);
+    expect_residual_added(on_device, all);
     ExpertMlp first = on_device;
     first.x = on_device.x.rows(0, 1), first.experts = on_device.experts.rows(0, 1);
     first.weights = on_device.weights.rows(0, 1), first.out = out({1, c.hidden});

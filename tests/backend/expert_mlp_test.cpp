@@ -83,6 +83,7 @@ void expect_reference(Memory& memory, ExpertMlp op, const Coded& coded) {
     run(*backend, op);
     const bool int8_inputs = fast && (coded.coding == Coding::affine || coded.coding == Coding::mxfp4);
     EXPECT_LE(relative_l2(op.out.values<float>(), expected), int8_inputs ? 2e-2 : 2e-6);
+    expect_residual_added(*backend, op);
   }
 }
 

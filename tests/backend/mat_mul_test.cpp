@@ -38,8 +38,10 @@ void expect_reference(const std::vector<Linear>& parts, int64_t tokens, Random& 
     SCOPED_TRACE(name + ", " + coded.name());
     const Placed<Linear> placed(*backend, parts);
     const Tensor out = result(memory, {tokens, outputs});
-    run(*backend, MatMul{.x = x, .linear = placed.linear, .out = out});
+    const MatMul op{.x = x, .linear = placed.linear, .out = out};
+    run(*backend, op);
     EXPECT_LE(relative_l2(out.values<float>(), expected), allowed_error(fast, coded, x.size(1)));
+    expect_residual_added(*backend, op);
   }
 }
 

@@ -176,6 +176,14 @@ TEST(Check, MatMul) {
                         {"x", "one row without rows", [](MatMul& op) { op.x = f32({10}); }},
                         {"linear", "as in a file", [](MatMul& op) { op.linear.weight.layout = Layout::rows; }},
                         {"linear.bias", "another length", [](MatMul& op) { op.linear.bias = f32({19}); }},
+                        {"residual", "another shape",
+                         [](MatMul& op) {
+                           op.residual = f32({3, 10});
+                         }},
+                        {"residual", "not f32",
+                         [](MatMul& op) {
+                           op.residual = bf16_tensor({3, 20});
+                         }},
                         {"out", "another shape", [](MatMul& op) {
                            op.out = f32({3, 10});
                          }}});
@@ -303,9 +311,21 @@ TEST(Check, ExpertMlp) {
                      [](Op& op) {
                        op.weights = f32({3, 1});
                      }},
+                    {"experts", "none",
+                     [](Op& op) {
+                       op.experts = i32({3, 0});
+                     }},
                     {"weights", "not f32",
                      [](Op& op) {
                        op.weights = bf16_tensor({3, 2});
+                     }},
+                    {"residual", "not like x",
+                     [](Op& op) {
+                       op.residual = f32({2, 10});
+                     }},
+                    {"residual", "not f32",
+                     [](Op& op) {
+                       op.residual = bf16_tensor({3, 10});
                      }},
                     {"gate", "other inputs", [](Op& op) { op.gate = experts(6, 12, 11); }},
                     {"gate", "as in a file", [](Op& op) { op.gate.weight.layout = Layout::rows; }},

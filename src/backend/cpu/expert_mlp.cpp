@@ -128,13 +128,19 @@ void CpuBackend::run(const ExpertMlp& op) {
 
   // Back to the tokens, in the order of the choices.
   threads_.for_each(tokens, [&](int64_t t) {
-    float* out = op.out.data<float>() + t * hidden;
-    std::fill(out, out + hidden, 0.f);
-    for (int64_t j = 0; j < chosen; ++j) {
-      const float weight = op.weights.data<float>()[t * chosen + j];
-      const float* y = results + int64_t(place_of_pair[t * chosen + j]) * out_panels * panel_rows;
-      for (int64_t h = 0; h < hidden; ++h) out[h] += weight * y[h];
+    const float* weights = op.weights.data<float>() + t * chosen;
+    const auto result = [&](int64_t j) {
+      return results + int64_t(place_of_pair[t * chosen + j]) * out_panels * panel_rows;
+    };
+    float* const sum = result(0);
+    for (int64_t h = 0; h < hidden; ++h) sum[h] *= weights[0];
+    for (int64_t j = 1; j < chosen; ++j) {
+      const float* y = result(j);
+      for (int64_t h = 0; h < hidden; ++h) sum[h] += weights[j] * y[h];
     }
+    float* out = op.out.data<float>() + t * hidden;
+    const float* residual = op.residual.empty() ? nullptr : op.residual.data<float>() + t * hidden;
+    for (int64_t h = 0; h < hidden; ++h) out[h] = residual != nullptr ? residual[h] + sum[h] : sum[h];
   });
 }
 

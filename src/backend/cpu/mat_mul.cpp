@@ -13,10 +13,11 @@ void CpuBackend::run(const MatMul& op) {
   const std::span<TokenInputs> x = take_inputs(op.x.data<float>(), tokens, format, rounded);
   // A last panel with fewer than 16 rows cannot write whole lanes into out.
   float* edge = outputs % panel_rows == 0 ? nullptr : workspace().array<float>(tokens * panel_rows);
+  float* const sums = op.residual.empty() ? nullptr : workspace().array<float>(tokens * outputs);
   if (workspace().measuring()) return;
   if (rounded) quantise(x, format);
 
-  float* const out = op.out.data<float>();
+  float* const out = op.residual.empty() ? op.out.data<float>() : sums;
   const float* const bias = op.linear.bias.empty() ? nullptr : op.linear.bias.data<float>();
   // Neighbouring panels together: one linear stream per thread reads memory best.
   const int64_t per_unit = std::clamp<int64_t>(panels / (threads_.size() * 8), 1, 16);
@@ -38,6 +39,11 @@ void CpuBackend::run(const MatMul& op) {
         for (int64_t r = 0; r < outputs - first; ++r)
           out[t * outputs + first + r] = edge[t * panel_rows + r] + (bias != nullptr ? bias[first + r] : 0);
     }
+  });
+  if (op.residual.empty()) return;
+  threads_.for_each(tokens, [&](int64_t t) {
+    for (int64_t i = t * outputs; i < (t + 1) * outputs; ++i)
+      op.out.data<float>()[i] = op.residual.data<float>()[i] + sums[i];
   });
 }
 

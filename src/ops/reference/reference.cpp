@@ -31,6 +31,13 @@ Values apply(const Matrix& w, const Tensor& bias, int64_t matrix, const Values& 
   return out;
 }
 
+// `n` zeros, or the residual of so many values.
+Values residual_or_zeros(const Tensor& residual, int64_t n) {
+  if (residual.empty()) return Values(static_cast<size_t>(n));
+  const auto values = residual.values<float>();
+  return Values(values.begin(), values.end());
+}
+
 Values token(const Tensor& x, int64_t t) {
   const auto row = x.row<float>(t);
   return Values(row.begin(), row.end());
@@ -61,13 +68,13 @@ Values rms_norm(const RmsNorm& op) {
 
 Values mat_mul(const MatMul& op) {
   const int64_t tokens = op.x.size(0), outputs = op.linear.outputs();
-  Values out(size_t(tokens * outputs));
+  Values out = residual_or_zeros(op.residual, tokens * outputs);
   for (int64_t o = 0; o < outputs; ++o) {
     const std::vector<float> row = matrix_row(op.linear.weight, 0, o);
     for (int64_t t = 0; t < tokens; ++t) {
       double sum = bias_at(op.linear.bias, o);
       for (size_t i = 0; i < row.size(); ++i) sum += double(op.x.row<float>(t)[i]) * double(row[i]);
-      out[size_t(t * outputs + o)] = sum;
+      out[size_t(t * outputs + o)] += sum;
     }
   }
   return out;
@@ -103,7 +110,7 @@ Values rope(const Rope& op) {
 Values expert_mlp(const ExpertMlp& op) {
   const int64_t hidden = op.x.size(1), chosen = op.experts.size(1);
   const double limit = double(op.activation.limit), alpha = double(op.activation.alpha);
-  Values out(size_t(op.x.elements()));
+  Values out = residual_or_zeros(op.residual, op.x.elements());
   for (int64_t t = 0; t < op.x.size(0); ++t)
     for (int64_t j = 0; j < chosen; ++j) {
       const int64_t expert = op.experts.data<int32_t>()[t * chosen + j];
