@@ -181,12 +181,12 @@ __global__ void __launch_bounds__(block_threads, 1) block_kernel(Product product
   });
 }
 
-__global__ void combine_kernel(const float* parts, int choices, float* out, int64_t columns) {
+__global__ void combine_kernel(const float* parts, int choices, const float* residual, float* out, int64_t columns) {
   const int64_t t = blockIdx.x;
   for (int64_t c = threadIdx.x; c < columns; c += blockDim.x) {
     float sum = 0;
     for (int j = 0; j < choices; ++j) sum += parts[(t * choices + j) * columns + c];
-    out[t * columns + c] = sum;
+    out[t * columns + c] = residual != nullptr ? residual[t * columns + c] + sum : sum;
   }
 }
 
@@ -261,7 +261,8 @@ void CudaBackend::run(const ExpertMlp& op) {
     stream.template operator()<4>();
   else
     block();
-  launch("expert_combine", combine_kernel, {.x = tokens}, parts, int(choices), op.out.data<float>(), op.x.size(1));
+  launch("expert_combine", combine_kernel, {.x = tokens}, parts, int(choices),
+         op.residual.empty() ? nullptr : op.residual.data<float>(), op.out.data<float>(), op.x.size(1));
 }
 
 }  // namespace chorus::cuda

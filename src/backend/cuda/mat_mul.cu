@@ -173,7 +173,7 @@ void CudaBackend::run(const MatMul& op) {
                         .f = f,
                         .x = x,
                         .bias = op.linear.bias.empty() ? nullptr : op.linear.bias.data<float>(),
-                        .residual = nullptr,
+                        .residual = op.residual.empty() ? nullptr : op.residual.data<float>(),
                         .out = op.out.data<float>(),
                         .tokens = tokens};
   dispatch_kind(f.kind, [&]<PanelKind kind>() {
