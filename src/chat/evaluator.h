@@ -24,8 +24,8 @@ enum class Flow : uint8_t { next, break_, continue_ };
 
 class Cursor;
 
-/// Renders a bound template once. Expressions are in evaluate_expression.cpp, statements in
-/// evaluate_statement.cpp, macros and blocks in evaluate_macro.cpp.
+/// Renders a bound template once. Expressions are in evaluate_expression.cpp, those that take arguments in
+/// evaluate_call.cpp, statements in evaluate_statement.cpp, macros and blocks in evaluate_macro.cpp.
 class Evaluator {
  public:
   /// `context` are the values of ast.context_names, missing where the caller gave none; `now` null = the clock's.
