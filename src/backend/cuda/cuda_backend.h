@@ -95,6 +95,9 @@ class CudaBackend : public Backend {
   void record(GraphCache::Step& step, FunctionRef<Tensor()> body);
   Matrix place_panels(std::span<const Matrix> parts);
   void stream_panels(const Matrix& part, const PanelFormat& format, std::byte* first, int64_t panels_per_matrix);
+  /// Whether the device itself makes panels of rows as they lie in the files; then stream_rows() sends those.
+  static bool lays_out(const Matrix& m, const PanelFormat& format);
+  void stream_rows(const Matrix& part, const PanelFormat& format, std::byte* first, int64_t panels_per_matrix);
 
 #ifdef __CUDACC__
   /// Launches and checks. A grid without threads is nothing to do.
@@ -130,6 +133,7 @@ class CudaBackend : public Backend {
   cudaEvent_t clock_[2] = {};
   double clock_cost_ = -1;  ///< seconds; not measured yet
   Staging staging_;
+  Tensor raw_halves_;  ///< where rows wait to be laid out, as large as staging_
   GraphCache graphs_;
   const char* last_kernel_ = "none";
   std::unordered_map<void*, size_t> memory_;

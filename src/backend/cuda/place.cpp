@@ -1,5 +1,5 @@
-// From the mapped files to panels (panel_format.h): the host lays panels out in pinned memory while the ones
-// before them are on their way.
+// From the mapped files to panels (panel_format.h). Usual codings go to the device as they are, and it lays them out
+// (lay_out.cu); others the host lays out in pinned memory while the panels before them are on their way.
 #include <algorithm>
 
 #include "backend/cuda/cuda_backend.h"
@@ -54,7 +54,10 @@ Matrix CudaBackend::place_panels(std::span<const Matrix> parts) {
   auto* at = static_cast<std::byte*>(placed.data.raw());
   for (const Matrix& part : parts) {
     const PanelFormat own = format_for(part);
-    stream_panels(part, own, at, f.panels());
+    if (lays_out(part, own))
+      stream_rows(part, own, at, f.panels());
+    else
+      stream_panels(part, own, at, f.panels());
     at += own.panels() * own.panel_bytes();
   }
   return placed;
