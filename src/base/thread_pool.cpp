@@ -1,5 +1,6 @@
 #include "base/thread_pool.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -21,12 +22,28 @@ void pause() {
 #endif
 }
 
+/// The processors of this thread's affinity mask; empty where the system does not say.
+std::vector<int> allowed_processors() {
+  std::vector<int> processors;
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return processors;
+  for (int i = 0; i < CPU_SETSIZE; ++i)
+    if (CPU_ISSET(i, &set)) processors.push_back(i);
+  return processors;
+}
+
+void keep_on(std::thread& thread, int processor) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor, &set);
+  ::pthread_setaffinity_np(thread.native_handle(), sizeof set, &set);  // refused: it runs anywhere
+}
+
 }  // namespace
 
 int usable_threads() {
-  cpu_set_t set;
-  int n =
-      ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : int(std::thread::hardware_concurrency());
+  const std::vector<int> processors = allowed_processors();
+  int n = processors.empty() ? int(std::thread::hardware_concurrency()) : int(processors.size());
   std::ifstream file("/sys/fs/cgroup/cpu.max");  // "max 100000" or "150000 100000"
   std::string quota;
   double period = 0;
@@ -37,7 +54,11 @@ int usable_threads() {
 
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 0) threads = usable_threads();
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  const std::vector<int> processors = allowed_processors();
+  for (int i = 1; i < threads; ++i) {
+    workers_.emplace_back([this, i] { work(i); });
+    if (size_t(threads) == processors.size()) keep_on(workers_.back(), processors[size_t(i)]);
+  }
 }
 
 ThreadPool::~ThreadPool() {

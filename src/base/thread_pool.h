@@ -15,6 +15,10 @@ namespace chorus {
 /// A fixed set of threads for short parallel loops. Workers spin for a moment between loops (a decode step is a
 /// few hundred loops of some tens of microseconds), then sleep. The calling thread takes part in every loop. One
 /// loop at a time: calls from several threads take turns; a loop body must not start another loop.
+///
+/// A pool of as many threads as there are processors for this process keeps each worker on one of its own, and leaves
+/// the first to the caller, whose own affinity is not touched. A smaller pool leaves the choice to the system, since
+/// others may run beside it; so does a larger one.
 class ThreadPool {
  public:
   /// `threads` >= 1 in all, the caller included; 0 = usable_threads().

@@ -1,7 +1,10 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <barrier>
+#include <set>
 #include <stdexcept>
 
 namespace chorus {
@@ -38,6 +41,59 @@ TEST(ThreadPool, CallersOfSeveralThreadsTakeTurns) {
     });
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(sum, 3 * 200 * 28);
+}
+
+std::vector<int> my_processors() {
+  cpu_set_t set;
+  EXPECT_EQ(::sched_getaffinity(0, sizeof set, &set), 0);
+  std::vector<int> processors;
+  for (int i = 0; i < CPU_SETSIZE; ++i)
+    if (CPU_ISSET(i, &set)) processors.push_back(i);
+  return processors;
+}
+
+/// What each thread of a pool may run on; the caller's comes first.
+std::vector<std::vector<int>> processors_of(int threads) {
+  ThreadPool pool(threads);
+  std::vector<std::vector<int>> processors(static_cast<size_t>(threads));
+  std::barrier all(threads);
+  // A thread takes two at a time: so each gets its two.
+  pool.for_each_on_thread(2 * threads, [&](int64_t, int thread) {
+    std::vector<int>& own = processors[size_t(thread)];
+    if (own.empty()) all.arrive_and_wait();
+    own = my_processors();
+  });
+  return processors;
+}
+
+TEST(ThreadPool, KeepsWorkersOnProcessorsOfTheirOwnWhereItHasThemAll) {
+  const std::vector<int> mine = my_processors();
+  const auto pinned = processors_of(int(mine.size()));
+  EXPECT_EQ(pinned[0], mine);
+  std::set<int> taken = {mine[0]};
+  for (size_t i = 1; i < pinned.size(); ++i) {
+    ASSERT_EQ(pinned[i].size(), 1u);
+    EXPECT_TRUE(taken.insert(pinned[i][0]).second) << "two threads on processor " << pinned[i][0];
+  }
+  EXPECT_EQ(taken, std::set<int>(mine.begin(), mine.end()));
+  for (const auto& processors : processors_of(int(mine.size()) + 1)) EXPECT_EQ(processors, mine);
+  EXPECT_EQ(my_processors(), mine);
+  EXPECT_LE(usable_threads(), int(mine.size()));
+}
+
+TEST(ThreadPool, OneProcessorOfManyIsAllThatItUses) {
+  const std::vector<int> mine = my_processors();
+  std::thread([&] {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(mine.back(), &one);
+    ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+    EXPECT_EQ(usable_threads(), 1);
+    EXPECT_EQ(ThreadPool().size(), 1);
+    std::atomic<int> ran{0};
+    ThreadPool(3).for_each(50, [&](int64_t) { ++ran; });  // three threads that take turns on it
+    EXPECT_EQ(ran, 50);
+  }).join();
 }
 
 TEST(ThreadPool, ThrowsTheFirstExceptionAfterTheLoop) {

@@ -8,12 +8,14 @@
 #include <cstring>
 #include <utility>
 
+#include "base/memory_nodes.h"
 #include "chorus/error.h"
 
 namespace chorus::cpu {
 
 /// Zeroed pages straight from the system as they are touched, huge ones where it has them: a 12 GB model in 4 KB
-/// pages is three million entries of the TLB.
+/// pages is three million entries of the TLB. Units of work go to whichever thread is free, so on several memory nodes
+/// what is large lies on all of them in turn.
 struct CpuBackend::Memory {
   void* data;
   size_t bytes;
@@ -23,7 +25,10 @@ struct CpuBackend::Memory {
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED)
       throw Error(Fault::memory, "the system has no memory left").with("needed bytes", bytes);
-    if (bytes >= size_t(2) << 20) ::madvise(data, bytes, MADV_HUGEPAGE);
+    if (bytes < size_t(2) << 20) return;
+    ::madvise(data, bytes, MADV_HUGEPAGE);
+    static const std::vector<int> nodes = memory_nodes();
+    spread_over_nodes(data, bytes, nodes);
   }
   Memory(Memory&& other) noexcept : data(std::exchange(other.data, nullptr)), bytes(other.bytes) {}
   Memory& operator=(Memory&& other) noexcept {
