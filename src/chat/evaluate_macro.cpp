@@ -11,7 +11,7 @@ namespace chorus::jinja {
 namespace {
 
 [[noreturn]] void fail_keywords(const MacroInfo& macro, const Dict& unknown) {
-  if (unknown.find("caller") != nullptr)
+  if (unknown.find(make_string("caller")) != nullptr)
     fail_type("macro '" + macro.name + "' was invoked with two values for the special caller argument");
   fail_type("macro '" + macro.name + "' takes no keyword argument " + repr(unknown.items()[0].first));
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -44,17 +45,19 @@ void JsonWriter::write_unit(uint16_t unit) {
 // How far the text goes on as it is.
 size_t JsonWriter::plain_end(std::string_view text, size_t at) const {
   constexpr uint64_t ones = 0x0101010101010101, high = 0x8080808080808080;
-  for (; at + 8 <= text.size(); at += 8) {  // eight bytes at once: a high bit where one is below 0x20, '"' or '\\'
+  static_assert(std::endian::native == std::endian::little);
+  for (; at + 8 <= text.size(); at += 8) {
     uint64_t word;
     std::memcpy(&word, text.data() + at, sizeof word);
+    // The lowest high bit that is set is of the first byte that is below 0x20, '"' or '\\'.
     const uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
-    const uint64_t special = ((word - ones * 0x20) | (quote - ones) | (slash - ones)) & ~word & high;
-    if (special != 0 || (ensure_ascii && (word & high) != 0)) break;
+    uint64_t special = ((word - ones * 0x20) | (quote - ones) | (slash - ones)) & ~word & high;
+    if (ensure_ascii) special |= (word | ((word ^ ones * 0x7f) - ones)) & high;  // from 0x7f on
+    if (special != 0) return at + size_t(std::countr_zero(special)) / 8;
   }
-  while (at < text.size()) {
+  for (; at < text.size(); ++at) {
     const auto c = static_cast<unsigned char>(text[at]);
-    if (c < 0x20 || c == '"' || c == '\\' || (ensure_ascii && c >= 0x80)) break;
-    ++at;
+    if (c < 0x20 || c == '"' || c == '\\' || (ensure_ascii && c >= 0x7f)) break;
   }
   return at;
 }

@@ -210,12 +210,7 @@ void Dict::set(std::string_view key, Value value) {
   set(make_string(key), std::move(value));
 }
 
-const Value* Dict::find(const Value& key) const {
-  if (only_views_ && key.is_view() && index_.empty()) {  // nearly all: a message's members
-    for (const auto& [name, value] : items_)
-      if (name.same_view(key)) return &value;
-    return nullptr;
-  }
+const Value* Dict::find_any(const Value& key) const {
   const ptrdiff_t i = index_of(key);
   return i < 0 ? nullptr : &items_[size_t(i)].second;
 }
@@ -288,10 +283,16 @@ Value from_json(const Json& json) {
     }
     case Json::value_t::object: {
       const DepthGuard guard;
+      const Json::object_t& members = json.get_ref<const Json::object_t&>();
       Dict::Items items;
-      items.reserve(json.size());
-      for (const auto& [key, value] : json.get_ref<const Json::object_t&>())
-        items.emplace_back(from_text(key), from_json(value));
+      items.reserve(members.size());
+      for (const auto& [key, value] : members) {
+        if (const auto* text = value.get_ptr<const std::string*>())  // most are
+          items.emplace_back(from_text(key), from_text(*text));
+        else
+          items.emplace_back(from_text(key), from_json(value));
+      }
+      charge(int64_t(members.size()));
       return Value(new Dict(std::move(items)));
     }
     default:

@@ -243,12 +243,18 @@ class Dict : public Object {
     index_.clear();
   }
   /// Null where there is none.
-  const Value* find(const Value& key) const;
+  const Value* find(const Value& key) const {
+    if (!only_views_ || !key.is_view() || !index_.empty()) return find_any(key);
+    for (const auto& [name, value] : items_)  // nearly all dicts: a message's members
+      if (name.same_view(key)) return &value;
+    return nullptr;
+  }
   const Value* find(std::string_view key) const { return find(Value::view(key)); }
   /// set() for a key that is known to be new.
   void add(Value key, Value value);
 
  private:
+  const Value* find_any(const Value& key) const;
   ptrdiff_t index_of(const Value& key) const;
   void build_index();
 

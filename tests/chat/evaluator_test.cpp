@@ -101,6 +101,7 @@ const Case differed[] = {
      "{% if false %}{% for i in l|nosuch %}{% endfor %}{% endif %}", ""},
     {"unique of what cannot be iterated, never asked for", "{% set x = 5|unique %}ok", "ok"},
     {"the characters of markup are plain", "{{ ('<'|escape)|list }}", "['&', 'l', 't', ';']"},
+    {"JSON in ASCII has no DEL", "{{ s|tojson(ensure_ascii=true) }}", R"("a\u007f\u00e9")", R"({"s":"a\u007fé"})"},
     {"% with something undefined", "{{ '%%' % nope }}{{ 'a' % range(3) }}", "%a"},
     {"a condition makes tuples of what is unpacked",
      "{% for i, j in [[1, 2], [3, 4]] if i %}{{ loop.nextitem }}{% endfor %}", "(3, 4)"},
