@@ -10,7 +10,9 @@
 namespace chorus::engine {
 namespace {
 
-constexpr int64_t recorded_tokens = 512;  // a step with more is long enough to hide its launches
+// Worth a record: steps of decode rows alone, whose shape stays while the rows do, and short ones. Steps with prefill
+// chunks have a shape of their own nearly each time, and are long enough to hide their launches.
+bool comes_again(int64_t tokens, int64_t rows) { return tokens <= 64 || (tokens == rows && tokens <= 512); }
 
 Tensor unplaced(int64_t n) {
   return {DType::i32, {n}, nullptr};
@@ -156,7 +158,7 @@ Tensor StepRunner::run(const KvCache& kv, const Draw* draw) {
       ops.draw({.logits = logits, .rows = draw->rows, .changes = draw->changes, .out = draw->out});
     return logits;
   };
-  return step_.tokens() <= recorded_tokens ? backend_.replay(key_, body) : body();
+  return comes_again(step_.tokens(), step_.pools[0].first_block.size(0)) ? backend_.replay(key_, body) : body();
 }
 
 Tensor StepRunner::logits(const scheduler::Plan& plan, const KvCache& kv) {
