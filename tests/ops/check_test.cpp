@@ -41,9 +41,6 @@ KvLayer kv_layer() {
 }
 
 // Sound ops: 3 tokens, hidden 10, 4 heads of 8.
-Add sound(Type<Add>) {
-  return {.a = f32({3, 10}), .b = f32({3, 10}), .out = f32({3, 10})};
-}
 Rows sound(Type<Rows>) {
   return {.x = f32({3, 10}), .index = i32({2}), .out = f32({2, 10}, 1)};
 }
@@ -59,11 +56,8 @@ MatMul sound(Type<MatMul>) {
 RopeAngles sound(Type<RopeAngles>) {
   return {.positions = i32({3}), .frequencies = f32({4}), .scale = 1, .out = f32({3, 2, 4})};
 }
-Rope sound(Type<Rope>) {
-  return {.x = f32({3, 4, 8}), .angles = f32({3, 2, 4}), .x_stride = 32, .out = f32({3, 4, 8})};
-}
-KvStore sound(Type<KvStore>) {
-  return {.k = f32({3, 2, 8}), .v = f32({3, 2, 8}), .v_stride = 16, .slots = i32({3}), .kv = kv_layer()};
+RopeStore sound(Type<RopeStore>) {
+  return {.qkv = f32({3, 8, 8}), .angles = f32({3, 2, 4}), .slots = i32({3}), .kv = kv_layer(), .out = f32({3, 4, 8})};
 }
 PagedAttention sound(Type<PagedAttention>) {
   return {.q = f32({3, 4, 8}),
@@ -78,7 +72,13 @@ PagedAttention sound(Type<PagedAttention>) {
           .out = f32({3, 4, 8})};
 }
 Routing sound(Type<Routing>) {
-  return {.logits = f32({3, 6}), .experts = i32({3, 2}), .weights = f32({3, 2})};
+  return {.x = f32({3, 10}),
+          .norm = f32({10}),
+          .eps = 1e-5f,
+          .router = linear(6, 10),
+          .normed = f32({3, 10}, 1),
+          .experts = i32({3, 2}),
+          .weights = f32({3, 2})};
 }
 ExpertMlp sound(Type<ExpertMlp>) {
   return {.x = f32({3, 10}),
@@ -117,24 +117,6 @@ void expect_named(const std::vector<Broken<Op>>& table) {
   }
 }
 
-TEST(Check, Add) {
-  expect_named<Add>({{"a", "not f32",
-                      [](Add& op) {
-                        op.a = bf16_tensor({3, 10});
-                      }},
-                     {"b", "another shape",
-                      [](Add& op) {
-                        op.b = f32({3, 11});
-                      }},
-                     {"b", "another rank", [](Add& op) { op.b = f32({30}); }},
-                     {"b", "not f32",
-                      [](Add& op) {
-                        op.b = i32({3, 10});
-                      }},
-                     {"out", "another shape", [](Add& op) {
-                        op.out = f32({2, 10});
-                      }}});
-}
 TEST(Check, Rows) {
   expect_named<Rows>({{"x", "no rows", [](Rows& op) { op.x = f32({30}); }},
                       {"index", "not integers", [](Rows& op) { op.index = f32({2}); }},
@@ -160,6 +142,10 @@ TEST(Check, Embedding) {
 }
 TEST(Check, RmsNorm) {
   expect_named<RmsNorm>({{"x", "one row without rows", [](RmsNorm& op) { op.x = f32({10}); }},
+                         {"x", "not f32",
+                          [](RmsNorm& op) {
+                            op.x = bf16_tensor({3, 10});
+                          }},
                          {"weight", "another width", [](RmsNorm& op) { op.weight = f32({11}); }},
                          {"weight", "not f32", [](RmsNorm& op) { op.weight = bf16_tensor({10}); }},
                          {"eps", "zero", [](RmsNorm& op) { op.eps = 0; }},
@@ -203,42 +189,37 @@ TEST(Check, RopeAngles) {
                                op.out = f32({3, 8});
                              }}});
 }
-TEST(Check, Rope) {
-  expect_named<Rope>({{"x", "no heads",
-                       [](Rope& op) {
-                         op.x = f32({3, 32});
-                       }},
-                      {"x", "an odd head",
-                       [](Rope& op) {
-                         op.x = f32({3, 4, 7});
-                       }},
-                      {"x_stride", "rows overlap", [](Rope& op) { op.x_stride = 31; }},
-                      {"angles", "other tokens",
-                       [](Rope& op) {
-                         op.angles = f32({2, 2, 4});
-                       }},
-                      {"angles", "another half",
-                       [](Rope& op) {
-                         op.angles = f32({3, 2, 8});
-                       }},
-                      {"out", "another shape", [](Rope& op) {
-                         op.out = f32({3, 32});
-                       }}});
-}
-TEST(Check, KvStore) {
-  expect_named<KvStore>({{"k", "other heads",
-                          [](KvStore& op) {
-                            op.k = f32({3, 4, 8});
-                          }},
-                         {"v", "not like k",
-                          [](KvStore& op) {
-                            op.v = f32({3, 2, 9});
-                          }},
-                         {"v_stride", "rows overlap", [](KvStore& op) { op.v_stride = 15; }},
-                         {"slots", "not integers", [](KvStore& op) { op.slots = f32({3}); }},
-                         {"slots", "a matrix", [](KvStore& op) {
-                            op.slots = i32({3, 1});
-                          }}});
+TEST(Check, RopeStore) {
+  using Op = RopeStore;
+  expect_named<Op>({{"qkv", "no heads",
+                     [](Op& op) {
+                       op.qkv = f32({3, 64});
+                     }},
+                    {"qkv", "not f32",
+                     [](Op& op) {
+                       op.qkv = bf16_tensor({3, 8, 8});
+                     }},
+                    {"qkv", "another head_dim",
+                     [](Op& op) {
+                       op.qkv = f32({3, 8, 6});
+                     }},
+                    {"qkv", "fewer heads than those of k and v",
+                     [](Op& op) {
+                       op.qkv = f32({3, 3, 8});
+                     }},
+                    {"angles", "other tokens",
+                     [](Op& op) {
+                       op.angles = f32({2, 2, 4});
+                     }},
+                    {"angles", "another half",
+                     [](Op& op) {
+                       op.angles = f32({3, 2, 8});
+                     }},
+                    {"slots", "not integers", [](Op& op) { op.slots = f32({3}); }},
+                    {"slots", "other tokens", [](Op& op) { op.slots = i32({2}); }},
+                    {"out", "with heads of k", [](Op& op) {
+                       op.out = f32({3, 6, 8});
+                     }}});
 }
 TEST(Check, PagedAttention) {
   using Op = PagedAttention;
@@ -259,6 +240,7 @@ TEST(Check, PagedAttention) {
                        op.block_tables = f32({2, 5});
                      }},
                     {"first_block", "other rows", [](Op& op) { op.first_block = i32({3}); }},
+                    {"scale", "not above 0", [](Op& op) { op.scale = 0; }},
                     {"window", "negative", [](Op& op) { op.window = -1; }},
                     {"sinks", "other heads", [](Op& op) { op.sinks = f32({2}); }},
                     {"sinks", "not f32", [](Op& op) { op.sinks = bf16_tensor({4}); }},
@@ -267,11 +249,21 @@ TEST(Check, PagedAttention) {
                      }}});
 }
 TEST(Check, Routing) {
-  expect_named<Routing>({{"logits", "not f32",
+  expect_named<Routing>({{"x", "not f32",
                           [](Routing& op) {
-                            op.logits = bf16_tensor({3, 6});
+                            op.x = bf16_tensor({3, 10});
                           }},
-                         {"logits", "one row without rows", [](Routing& op) { op.logits = f32({6}); }},
+                         {"x", "one row without rows", [](Routing& op) { op.x = f32({10}); }},
+                         {"norm", "another width", [](Routing& op) { op.norm = f32({11}); }},
+                         {"eps", "zero", [](Routing& op) { op.eps = 0; }},
+                         {"router", "other inputs", [](Routing& op) { op.router = linear(6, 11); }},
+                         {"router", "as in a file", [](Routing& op) { op.router.weight.layout = Layout::rows; }},
+                         {"router.bias", "another length", [](Routing& op) { op.router.bias = f32({5}); }},
+                         {"normed", "not like x",
+                          [](Routing& op) {
+                            op.normed = f32({3, 9});
+                          }},
+                         {"normed", "is x", [](Routing& op) { op.normed = op.x; }},
                          {"experts", "more than there are",
                           [](Routing& op) {
                             op.experts = i32({3, 7});
