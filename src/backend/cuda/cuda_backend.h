@@ -121,6 +121,7 @@ class CudaBackend : public Backend {
     check(cudaLaunchKernelEx(&config, kernel, P(arguments)...), kernel_name);
   }
 #endif
+  void run_exact(const MatMul& op);
   /// x [T, columns] in bf16, rows zero-filled to whole chunks: x itself if it is that, else taken from the workspace
   /// (null while measuring).
   const uint16_t* round_inputs(const Tensor& x, const PanelFormat& format);

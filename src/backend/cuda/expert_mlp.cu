@@ -22,21 +22,23 @@ struct Sorted {
 
 // One thread block. The order inside an expert is whatever the atomics make it: no result depends on it.
 __global__ void sort_kernel(const int32_t* experts, int64_t pairs, int expert_count, int tile_pairs, Sorted out) {
-  extern __shared__ int32_t next[];  // pairs of every expert, then where its next one goes
-  for (int e = int(threadIdx.x); e < expert_count; e += int(blockDim.x)) next[e] = 0;
+  wait_for_inputs();
+  extern __shared__ int32_t counts[];  // pairs of every expert; then where its next one goes
+  int32_t* const next = counts + expert_count;
+  for (int e = int(threadIdx.x); e < expert_count; e += int(blockDim.x)) counts[e] = 0;
   __syncthreads();
-  for (int64_t i = threadIdx.x; i < pairs; i += blockDim.x) atomicAdd(&next[experts[i]], 1);
+  for (int64_t i = threadIdx.x; i < pairs; i += blockDim.x) atomicAdd(&counts[experts[i]], 1);
   __syncthreads();
-  if (threadIdx.x == 0) {
-    int32_t first = 0, tiles = 0;
-    for (int e = 0; e < expert_count; ++e) {
-      const int32_t count = next[e];
-      next[e] = first;
-      for (int32_t i = 0; i < count; i += tile_pairs)
-        out.tiles[tiles++] = {e, first + i, min(count - i, int32_t(tile_pairs))};
-      first += count;
+  for (int e = int(threadIdx.x); e < expert_count; e += int(blockDim.x)) {
+    int32_t first = 0, tile = 0;
+    for (int before = 0; before < e; ++before) {
+      first += counts[before];
+      tile += (counts[before] + tile_pairs - 1) / tile_pairs;
     }
-    *out.tile_count = tiles;
+    next[e] = first;
+    for (int32_t i = 0; i < counts[e]; i += tile_pairs)
+      out.tiles[tile++] = {e, first + i, min(counts[e] - i, int32_t(tile_pairs))};
+    if (e == expert_count - 1) *out.tile_count = tile;
   }
   __syncthreads();
   for (int64_t i = threadIdx.x; i < pairs; i += blockDim.x)
@@ -152,32 +154,34 @@ struct StreamUnits {
   }
 };
 
-template <PanelKind kind, int n_tiles, typename Product>
+template <typename Coded, int n_tiles, typename Product>
 __global__ void __launch_bounds__(stream_threads, stream_blocks(n_tiles)) stream_kernel(Product product) {
+  let_next_start();
+  wait_for_inputs();  // which experts it is about
   StreamUnits<Product, n_tiles> units{product};
-  const int64_t count = int64_t(*product.sorted.tile_count) * product.units();
-  stream_panels<kind, 2, n_tiles>(product.format(), int(count * blockIdx.x / gridDim.x),
-                                  int(count * (blockIdx.x + 1) / gridDim.x), units);
+  const Share share(int64_t(*product.sorted.tile_count) * product.units(), stream_blocks(n_tiles));
+  stream_panels<Coded, 2, n_tiles>(product.format(), share.first, share.last, units);
 }
 
-// Grid: groups of 8 units x tiles of up to 64 pairs.
-template <PanelKind kind, typename Product>
-__global__ void __launch_bounds__(block_threads, 1) block_kernel(Product product) {
+// Grid: groups of 4 units x tiles of up to 64 pairs. Warps 2 u and 2 u + 1 have unit u's panels.
+template <typename Coded, typename Product>
+__global__ void __launch_bounds__(block_threads, 2) block_kernel(Product product) {
+  wait_for_inputs();
   if (int(blockIdx.y) >= *product.sorted.tile_count) return;
-  auto& shared = *reinterpret_cast<BlockShared<kind, 2>*>(block_memory);
+  auto& shared = *reinterpret_cast<BlockShared<Coded>*>(block_memory);
   const Tile tile = product.sorted.tiles[blockIdx.y];
-  const int first_unit = int(blockIdx.x) * block_warps;
+  const int first_unit = int(blockIdx.x) * (block_warps / 2), warp = int(threadIdx.x) / 32;
   const std::byte* panels[2];
-  product.panels(tile.expert, min(first_unit + int(threadIdx.x) / 32, product.units() - 1), panels);
+  product.panels(tile.expert, min(first_unit + warp / 2, product.units() - 1), panels);
   const uint16_t* const rows[2] = {
       product.inputs(tile.first + min(int(threadIdx.x) / 8, tile.count - 1)),
       product.inputs(tile.first + min(int(threadIdx.x) / 8 + 32, tile.count - 1))};
-  multiply_block<false>(product.format(), panels, rows, (tile.count + 7) / 8, -1, shared);
-  shared.for_each(shared.outputs, tile.count, [&](int row, int token) {
-    const int unit = first_unit + row / panel_rows;
-    if (unit < product.units())
-      product.put(tile.expert, tile.first + token, unit, row % panel_rows,
-                  {shared.sums[0][row][token], shared.sums[1][row][token]});
+  multiply_block<false>(product.format(), panels[warp % 2], rows, (tile.count + 7) / 8, -1, shared);
+  shared.for_each(shared.outputs / 2, tile.count, [&](int i, int token) {
+    const int unit = i / panel_rows, row = i % panel_rows;
+    if (first_unit + unit < product.units())
+      product.put(tile.expert, tile.first + token, first_unit + unit, row,
+                  {shared.sums[unit * 2 * panel_rows + row][token], shared.sums[(unit * 2 + 1) * panel_rows + row][token]});
   });
 }
 
@@ -221,16 +225,18 @@ void CudaBackend::run(const ExpertMlp& op) {
   const GateUp gate_up{gate, up, x, int(choices), sorted, op.activation, act, act_padded};
   const Down down_product{down, act, sorted, op.weights.data<float>(), parts};
   const auto sort = [&](int tile_pairs) {
-    launch("expert_sort", sort_kernel, {.threads = 1024, .shared_bytes = size_t(experts) * sizeof(int32_t)},
+    launch("expert_sort", sort_kernel,
+           {.threads = 1024, .shared_bytes = size_t(experts) * 2 * sizeof(int32_t), .overlap = true},
            op.experts.data<int32_t>(), pairs, int(experts), tile_pairs, sorted);
     return pairs / tile_pairs + std::min(experts, pairs);  // tiles, at most
   };
   const auto stream = [&]<int n_tiles>() {
     const int64_t tiles = sort(n_tiles * 8), resident = int64_t(processors_) * stream_blocks(n_tiles);
     const auto launch_one = [&]<typename P>(const char* name, const P& product) {
-      dispatch_kind(product.format().kind, [&]<PanelKind kind>() {
-        launch(name, stream_kernel<kind, n_tiles, P>,
-               {.x = std::min(tiles * int64_t(product.units()), resident), .threads = stream_threads}, product);
+      dispatch_coded(product.format(), [&]<typename Coded>() {
+        launch(name, stream_kernel<Coded, n_tiles, P>,
+               {.x = std::min(tiles * int64_t(product.units()), resident), .threads = stream_threads, .overlap = true},
+               product);
       });
     };
     launch_one("expert_gate_up", gate_up);
@@ -239,9 +245,14 @@ void CudaBackend::run(const ExpertMlp& op) {
   const auto block = [&] {
     const int64_t tiles = sort(block_tokens);
     const auto launch_one = [&]<typename P>(const char* name, const P& product) {
-      const int64_t groups = int64_t(product.units() + block_warps - 1) / block_warps;
-      dispatch_kind(product.format().kind, [&]<PanelKind kind>() {
-        launch(name, block_kernel<kind, P>, {.x = groups, .y = tiles, .threads = block_threads, .shared_bytes = sizeof(BlockShared<kind, 2>)},
+      const int64_t groups = int64_t(product.units() + block_warps / 2 - 1) / (block_warps / 2);
+      dispatch_coded(product.format(), [&]<typename Coded>() {
+        launch(name, block_kernel<Coded, P>,
+               {.x = groups,
+                .y = tiles,
+                .threads = block_threads,
+                .shared_bytes = sizeof(BlockShared<Coded>),
+                .overlap = true},
                product);
       });
     };

@@ -11,6 +11,7 @@ namespace {
 // Rows padded with zeros to whole chunks.
 template <typename T>
 __global__ void round_kernel(const T* x, uint16_t* out, int64_t columns, int64_t padded) {
+  wait_for_inputs();
   for (int64_t c = threadIdx.x; c < padded; c += blockDim.x) {
     uint16_t value = 0;
     if (c < columns) {
@@ -64,77 +65,70 @@ struct StreamUnits {
   }
 };
 
-template <PanelKind kind, int n_tiles>
+template <typename Coded, int n_tiles>
 __global__ void __launch_bounds__(stream_threads, stream_blocks(n_tiles)) stream_kernel(Product product) {
+  let_next_start();
   StreamUnits<n_tiles> units{product};
-  const int64_t panels = product.f.panels();
-  stream_panels<kind, 1, n_tiles>(product.f, int(panels * blockIdx.x / gridDim.x),
-                                  int(panels * (blockIdx.x + 1) / gridDim.x), units);
+  const Share share(product.f.panels(), stream_blocks(n_tiles));
+  stream_panels<Coded, 1, n_tiles>(product.f, share.first, share.last, units);
 }
 
 __device__ inline int used_tiles(int64_t tokens) {
   return int(min((tokens + 7) / 8, int64_t(block_tiles)));
 }
 
-// Grid: groups of 16 panels x tiles of 64 tokens.
-template <PanelKind kind>
-__global__ void __launch_bounds__(block_threads, 1) block_kernel(Product product) {
-  auto& shared = *reinterpret_cast<BlockShared<kind, 2>*>(block_memory);
+// Grid: groups of 8 panels x tiles of 64 tokens; for products that would not fill the device x the classes, which are a
+// cluster.
+template <typename Coded, bool one_class>
+__device__ __forceinline__ BlockShared<Coded>& block_sums(const Product& product) {
+  auto& shared = *reinterpret_cast<BlockShared<Coded>*>(block_memory);
   const int64_t first_token = int64_t(blockIdx.y) * block_tokens;
-  const int64_t first_panel = int64_t(blockIdx.x) * block_warps * 2, last_panel = product.f.panels() - 1;
-  const std::byte* panels[2];  // of warp w: w and w + 8
-  for (int p = 0; p < 2; ++p)
-    panels[p] = product.weights +
-                min(first_panel + p * block_warps + threadIdx.x / 32, last_panel) * product.f.panel_bytes();
+  const int64_t panel = min(int64_t(blockIdx.x) * block_warps + threadIdx.x / 32, product.f.panels() - 1);
   const uint16_t* const rows[2] = {product.inputs(first_token + threadIdx.x / 8),
                                    product.inputs(first_token + threadIdx.x / 8 + 32)};
-  multiply_block<false>(product.f, panels, rows, used_tiles(product.tokens - first_token), -1, shared);
-  for (int p = 0; p < 2; ++p)
-    shared.for_each(shared.outputs, block_tokens, [&](int row, int token) {
-      product.put(first_token + token, (first_panel + p * block_warps) * panel_rows + row, shared.sums[p][row][token]);
-    });
+  multiply_block<one_class>(product.f, product.weights + panel * product.f.panel_bytes(), rows,
+                            used_tiles(product.tokens - first_token), int(blockIdx.z), shared);
+  return shared;
+}
+__device__ inline void put_block(const Product& product, int row, int token, float sum) {
+  product.put(int64_t(blockIdx.y) * block_tokens + token, int64_t(blockIdx.x) * block_warps * panel_rows + row, sum);
 }
 
-// Grid: groups of 8 panels x tiles of 64 tokens x the classes, which are a cluster: for products that would not fill
-// the device otherwise.
-template <PanelKind kind>
+template <typename Coded>
+__global__ void __launch_bounds__(block_threads, 2) block_kernel(Product product) {
+  wait_for_inputs();
+  auto& shared = block_sums<Coded, false>(product);
+  shared.for_each(shared.outputs, block_tokens,
+                  [&](int row, int token) { put_block(product, row, token, shared.sums[row][token]); });
+}
+
+template <typename Coded>
 __global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(block_threads, 2) cluster_kernel(Product product) {
-  auto& shared = *reinterpret_cast<BlockShared<kind, 1>*>(block_memory);
-  const int64_t first_token = int64_t(blockIdx.y) * block_tokens, first_panel = int64_t(blockIdx.x) * block_warps;
-  const std::byte* const panels[1] = {
-      product.weights + min(first_panel + threadIdx.x / 32, product.f.panels() - 1) * product.f.panel_bytes()};
-  const uint16_t* const rows[2] = {product.inputs(first_token + threadIdx.x / 8),
-                                   product.inputs(first_token + threadIdx.x / 8 + 32)};
-  multiply_block<true>(product.f, panels, rows, used_tiles(product.tokens - first_token), int(blockIdx.z),
-                                shared);
+  wait_for_inputs();
+  auto& shared = block_sums<Coded, true>(product);
   const auto cluster = cooperative_groups::this_cluster();
   cluster.sync();
-  const BlockShared<kind, 1>* of_class[classes];
+  const BlockShared<Coded>* of_class[classes];
   for (int c = 0; c < classes; ++c) of_class[c] = cluster.map_shared_rank(&shared, unsigned(c));
-  // Every block of the cluster finishes its share of the rows.
-  constexpr int share = shared.outputs / classes;
-  shared.for_each(share, block_tokens, [&](int row, int token) {
-    row += int(blockIdx.z) * share;
-    float sum = of_class[0]->sums[0][row][token];
-    for (int c = 1; c < classes; ++c) sum += of_class[c]->sums[0][row][token];
-    product.put(first_token + token, first_panel * panel_rows + row, sum);
-  });
+  // Every block of the cluster finishes its share of the rows: a thread takes four tokens of a row, which it fetches
+  // from all four before it adds.
+  constexpr int share = BlockShared<Coded>::outputs / classes;
+#pragma unroll
+  for (int i = int(threadIdx.x); i < share * block_tokens / 4; i += block_threads) {
+    const int row = int(blockIdx.z) * share + i % share, token = i / share * 4;
+    float4 parts[classes];
+#pragma unroll
+    for (int c = 0; c < classes; ++c) parts[c] = *reinterpret_cast<const float4*>(&of_class[c]->sums[row][token]);
+    float4 sum = parts[0];
+#pragma unroll
+    for (int c = 1; c < classes; ++c)
+      sum = {sum.x + parts[c].x, sum.y + parts[c].y, sum.z + parts[c].z, sum.w + parts[c].w};
+    put_block(product, row, token, sum.x);
+    put_block(product, row, token + 1, sum.y);
+    put_block(product, row, token + 2, sum.z);
+    put_block(product, row, token + 3, sum.w);
+  }
   cluster.sync();  // the others may still read
-}
-
-// A warp per output and token, in f32: for the router, a few outputs.
-template <PanelKind kind>
-__global__ void exact_kernel(const std::byte* weights, PanelFormat f, const float* x, const float* bias,
-                             float* out) {
-  const int lane = int(threadIdx.x) % 32;
-  const int64_t o = int64_t(blockIdx.y) * (blockDim.x / 32) + threadIdx.x / 32, t = blockIdx.x;
-  if (o >= f.rows) return;
-  const std::byte* panel = weights + o / panel_rows * f.panel_bytes();
-  float sum = 0;
-  for (int64_t c = lane; c < f.columns; c += 32)
-    sum = fmaf(weight_at<kind>(panel, f, int(o % panel_rows), c), x[t * f.columns + c], sum);
-  sum = warp_sum(sum);
-  if (lane == 0) out[t * f.rows + o] = sum + (bias != nullptr ? bias[o] : 0);
 }
 
 // Nothing but mma, in eight independent chains a warp.
@@ -156,18 +150,23 @@ const uint16_t* CudaBackend::round_inputs(const Tensor& x, const PanelFormat& f)
   uint16_t* const out = workspace().array<uint16_t>(x.size(0) * f.padded_columns());
   if (workspace().measuring()) return nullptr;
   if (x.dtype() == DType::bf16)
-    launch("round_inputs", round_kernel<uint16_t>, {.x = x.size(0)}, reinterpret_cast<const uint16_t*>(x.data<bf16>()),
-           out, f.columns, f.padded_columns());
+    launch("round_inputs", round_kernel<uint16_t>, {.x = x.size(0), .overlap = true},
+           reinterpret_cast<const uint16_t*>(x.data<bf16>()), out, f.columns, f.padded_columns());
   else
-    launch("round_inputs", round_kernel<float>, {.x = x.size(0)}, x.data<float>(), out, f.columns, f.padded_columns());
+    launch("round_inputs", round_kernel<float>, {.x = x.size(0), .overlap = true}, x.data<float>(), out, f.columns,
+           f.padded_columns());
   return out;
 }
 
 void CudaBackend::run(const MatMul& op) {
+  if (op.exact_inputs) {
+    if (!workspace().measuring()) run_exact(op);
+    return;
+  }
   const PanelFormat f = format_of(op.linear.weight);
   const int64_t tokens = op.x.size(0);
   const Arena::Scope scope(workspace());
-  const uint16_t* const x = op.exact_inputs ? nullptr : round_inputs(op.x, f);
+  const uint16_t* const x = round_inputs(op.x, f);
   if (workspace().measuring() || tokens == 0) return;
   const Product product{.weights = static_cast<const std::byte*>(op.linear.weight.data.raw()),
                         .f = f,
@@ -176,26 +175,26 @@ void CudaBackend::run(const MatMul& op) {
                         .residual = op.residual.empty() ? nullptr : op.residual.data<float>(),
                         .out = op.out.data<float>(),
                         .tokens = tokens};
-  dispatch_kind(f.kind, [&]<PanelKind kind>() {
-    if (op.exact_inputs)
-      return launch("exact_mat_mul", exact_kernel<kind>, {.x = tokens, .y = (f.rows + 7) / 8}, product.weights, f,
-                    op.x.data<float>(), product.bias, product.out);
+  dispatch_coded(f, [&]<typename Coded>() {
     const auto stream = [&]<int n_tiles>() {
       const int64_t resident = int64_t(processors_) * stream_blocks(n_tiles);
-      launch("mat_mul", stream_kernel<kind, n_tiles>,
-             {.x = std::min(f.panels(), resident), .threads = stream_threads}, product);
+      launch("mat_mul", stream_kernel<Coded, n_tiles>,
+             {.x = std::min(f.panels(), resident), .threads = stream_threads, .overlap = true}, product);
     };
     if (tokens <= 8) return stream.template operator()<1>();
     if (tokens <= 16) return stream.template operator()<2>();
     if (tokens <= 32) return stream.template operator()<4>();
     const int64_t groups = (f.panels() + block_warps - 1) / block_warps;
     const int64_t tiles = (tokens + block_tokens - 1) / block_tokens;
-    if (groups * tiles < int64_t(processors_) * 8)
-      launch("mat_mul", cluster_kernel<kind>, {.x = groups, .y = tiles, .z = classes, .threads = block_threads, .shared_bytes = sizeof(BlockShared<kind, 1>)},
-             product);
-    else
-      launch("mat_mul", block_kernel<kind>, {.x = (groups + 1) / 2, .y = tiles, .threads = block_threads, .shared_bytes = sizeof(BlockShared<kind, 2>)},
-             product);
+    const bool few = groups * tiles < int64_t(processors_) * 4;
+    launch("mat_mul", few ? cluster_kernel<Coded> : block_kernel<Coded>,
+           {.x = groups,
+            .y = tiles,
+            .z = few ? classes : 1,
+            .threads = block_threads,
+            .shared_bytes = sizeof(BlockShared<Coded>),
+            .overlap = true},
+           product);
   });
 }
 

@@ -43,8 +43,12 @@ __device__ inline uint32_t load_shared_4(uint32_t at) {
   return v;
 }
 
+template <int bytes>
 __device__ inline void copy_async(uint32_t shared, const void* global) {
-  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(shared), "l"(global) : "memory");
+  if constexpr (bytes == 16)
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(shared), "l"(global) : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared), "l"(global), "n"(bytes) : "memory");
 }
 __device__ inline void commit_copies() {
   asm volatile("cp.async.commit_group;" ::: "memory");
@@ -55,64 +59,65 @@ __device__ inline void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(newer) : "memory");
 }
 
-/// How the chunks of a matrix lie, for this lane.
-template <PanelKind kind>
-struct ChunkForm {
+/// What the kernels of a matrix are compiled for. `general`: affine codes whose scales are f32, or of groups of 32.
+template <PanelKind kind_, bool general_>
+struct Coded {
+  static constexpr PanelKind kind = kind_;
+  static constexpr bool general = general_;
   static constexpr bool affine = kind == PanelKind::affine4 || kind == PanelKind::affine8;
-  static constexpr int pieces = PanelFormat{.kind = kind}.code_bits() / 4;  ///< of 16 bytes a lane
-  static constexpr int most_bytes = pieces * 512 + (kind == PanelKind::mxfp4 ? 32 : affine ? 128 : 0);
-
-  int bytes;         ///< of a chunk
-  int scale_pieces;  ///< lanes that copy 16 bytes of its scales
-  int codes_at, scales_at;
-  bool wide_scales, two_groups;
-
-  __device__ explicit ChunkForm(const PanelFormat& f)
-      : bytes(int(f.chunk_bytes())),
-        scale_pieces((bytes - pieces * 512) / 16),
-        codes_at(int(threadIdx.x) % 32 * 16),
-        scales_at(pieces * 512 + int(threadIdx.x) % 32 / 4 * f.lane_scale_bytes()),
-        wide_scales(f.wide_scales),
-        two_groups(f.chunk_groups() == 2) {}
-
-  /// A warp copies a chunk; `from`: its beginning, and codes_at more.
-  __device__ void copy(uint32_t to, const std::byte* from) const {
-    to += codes_at;
-#pragma unroll
-    for (int p = 0; p < pieces; ++p) copy_async(to + p * 512, from + p * 512);
-    if (most_bytes > pieces * 512 && codes_at < scale_pieces * 16) copy_async(to + pieces * 512, from + pieces * 512);
-  }
+  static constexpr int code_bits = PanelFormat{.kind = kind}.code_bits();
+  static constexpr int pieces = code_bits / 4;  ///< of 16 bytes a lane
+  static constexpr int lane_scale_bytes = kind == PanelKind::mxfp4 ? 4 : !affine ? 0 : general ? 16 : 8;
+  static constexpr int copy_bytes = pieces * 512 + 32 * lane_scale_bytes;  ///< of a chunk in shared memory
 };
+template <typename F>
+void dispatch_coded(const PanelFormat& f, F&& call) {
+  dispatch_kind(f.kind, [&]<PanelKind kind>() {
+    if constexpr (Coded<kind, false>::affine) {
+      if (f.lane_scale_bytes() == 16) return call.template operator()<Coded<kind, true>>();
+    }
+    call.template operator()<Coded<kind, false>>();
+  });
+}
 
 /// One lane's part of a chunk.
-template <PanelKind kind>
+template <typename Coded>
 struct Chunk {
-  static constexpr int pieces = ChunkForm<kind>::pieces;
+  static constexpr PanelKind kind = Coded::kind;
 
-  uint4 codes[pieces];
+  uint4 codes[Coded::pieces];
   uint32_t factors;    ///< mxfp4: a byte per group and row
   Scale scales[2][2];  ///< affine: of a half of the chunk, of rows lane / 4 and 8 more; the bias less scale * base
 
-  /// From a copy in shared memory.
-  __device__ void load(uint32_t chunk, const ChunkForm<kind>& form) {
+  /// What a lane copies is what it reads again, so that a warp need not meet in between. `chunk`: where it begins.
+  __device__ static void copy(uint32_t to, const std::byte* chunk) {
+    const int lane = int(threadIdx.x) % 32;
 #pragma unroll
-    for (int p = 0; p < pieces; ++p) codes[p] = load_shared_16(chunk + form.codes_at + p * 512);
-    const uint32_t at = chunk + form.scales_at;
-    if constexpr (kind == PanelKind::mxfp4) factors = load_shared_4(at);
-    if constexpr (ChunkForm<kind>::affine) {
-      const uint2 low = load_shared_8(at);
-      if (!form.wide_scales) {
-        scales[0][0] = scales[1][0] = rebased(scale_of(low.x));
-        scales[0][1] = scales[1][1] = rebased(scale_of(low.y));
-      }
-      if (form.wide_scales || form.two_groups) {
-        const uint2 high = load_shared_8(at + 8);
-        if (form.wide_scales) {
-          scales[0][0] = scales[1][0] = rebased({__uint_as_float(low.x), __uint_as_float(low.y)});
-          scales[0][1] = scales[1][1] = rebased({__uint_as_float(high.x), __uint_as_float(high.y)});
-        } else {
-          scales[1][0] = rebased(scale_of(high.x)), scales[1][1] = rebased(scale_of(high.y));
-        }
+    for (int p = 0; p < Coded::pieces; ++p)
+      copy_async<16>(to + lane * 16 + p * 512, chunk + lane * 16 + p * 512);
+    if constexpr (Coded::lane_scale_bytes > 0)
+      copy_async<Coded::lane_scale_bytes>(to + Coded::pieces * 512 + lane * Coded::lane_scale_bytes,
+                                          chunk + Coded::pieces * 512 + lane / 4 * Coded::lane_scale_bytes);
+  }
+  __device__ void load(uint32_t from, const PanelFormat& f) {
+    const int lane = int(threadIdx.x) % 32;
+#pragma unroll
+    for (int p = 0; p < Coded::pieces; ++p) codes[p] = load_shared_16(from + lane * 16 + p * 512);
+    const uint32_t at = from + Coded::pieces * 512 + lane * Coded::lane_scale_bytes;
+    if constexpr (kind == PanelKind::mxfp4) {
+      factors = load_shared_4(at);
+    } else if constexpr (Coded::affine && !Coded::general) {
+      const uint2 pairs = load_shared_8(at);
+      scales[0][0] = scales[1][0] = rebased(scale_of(pairs.x));
+      scales[0][1] = scales[1][1] = rebased(scale_of(pairs.y));
+    } else if constexpr (Coded::affine) {
+      const uint4 v = load_shared_16(at);
+      if (f.wide_scales) {
+        scales[0][0] = scales[1][0] = rebased({__uint_as_float(v.x), __uint_as_float(v.y)});
+        scales[0][1] = scales[1][1] = rebased({__uint_as_float(v.z), __uint_as_float(v.w)});
+      } else {
+        scales[0][0] = rebased(scale_of(v.x)), scales[0][1] = rebased(scale_of(v.y));
+        scales[1][0] = rebased(scale_of(v.z)), scales[1][1] = rebased(scale_of(v.w));
       }
     }
   }
