@@ -68,10 +68,10 @@ const Kernels* neon_i8mm_kernels();  // these two in builds for 64-bit ARM
 const Kernels* neon_kernels();
 const Kernels* portable_kernels();
 
-/// All that this processor runs, the best first.
+/// All that this processor runs, first the one that is taken unasked.
 std::vector<const Kernels*> available_kernels();
 
-/// The best that this processor runs; CHORUS_CPU=NAME asks for another. Throws Fault::usage for one that does not
+/// The first of them; CHORUS_CPU=NAME asks for another. Throws Fault::usage for one that does not
 /// exist or that the processor lacks.
 const Kernels& choose_kernels();
 
