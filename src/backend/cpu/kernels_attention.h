@@ -43,8 +43,8 @@ void score_block(const float* q, int64_t dim, const T* keys, const KvBlock<T>& l
   for (F& s : acc) s = simd::set1(0.f);
   for (int64_t d = 0; d < dim; ++d) {
     if constexpr (ask) {
-      simd::prefetch(later.keys + d * key_block);
-      simd::prefetch(later.values + d * key_block);
+      prefetch(later.keys + d * key_block);
+      prefetch(later.values + d * key_block);
     }
     const F k = simd::load(keys + d * key_block);
 #pragma GCC unroll 8

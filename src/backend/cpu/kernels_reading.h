@@ -15,6 +15,11 @@ using simd::I;
 
 constexpr int64_t block_columns = 32;  // inputs that share one int8 scale
 
+/// To the L2 cache.
+inline void prefetch(const void* p) {
+  __builtin_prefetch(p, 0, 2);
+}
+
 inline const uint8_t* bytes(const std::byte* p) {
   return reinterpret_cast<const uint8_t*>(p);
 }
@@ -61,10 +66,10 @@ class NextPanel {
       : at_(next), rest_(f.panel_bytes() / line - f.columns / block_columns * lines_per_block) {}
   void fetch_share() {
     if constexpr (ahead) {
-      for (int i = 0; i < lines_per_block; ++i) simd::prefetch(at_ + i * line);
+      for (int i = 0; i < lines_per_block; ++i) prefetch(at_ + i * line);
       at_ += lines_per_block * line;
       if (rest_-- > 0) {  // the scales' share
-        simd::prefetch(at_);
+        prefetch(at_);
         at_ += line;
       }
     }

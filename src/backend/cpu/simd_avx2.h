@@ -20,9 +20,6 @@ struct I {
 
 constexpr int int8_tile = 4, float_tile = 4, head_tile = 8, independent_sums = 8;
 constexpr bool keeps_sums = false;
-inline void prefetch(const void* p) {
-  __builtin_prefetch(p, 0, 2);
-}  // to the L2 cache
 
 // Has the compiler believe that x is needed and may have changed.
 template <typename T>

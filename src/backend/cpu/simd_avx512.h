@@ -17,9 +17,6 @@ using I = __m512i;
 
 constexpr int int8_tile = 8, float_tile = 8, head_tile = 8, independent_sums = 16;
 constexpr bool keeps_sums = false;
-inline void prefetch(const void* p) {
-  __builtin_prefetch(p, 0, 2);
-}  // to the L2 cache
 
 // Has the compiler believe that x is needed and may have changed.
 template <typename T>

@@ -27,9 +27,6 @@ inline Out quarters(Op op, const X&... x) {
 
 constexpr int int8_tile = 4, float_tile = 6, head_tile = 4, independent_sums = 6;
 constexpr bool keeps_sums = true;
-inline void prefetch(const void* p) {
-  __builtin_prefetch(p, 0, 2);
-}  // to the L2 cache
 
 // Has the compiler believe that x is needed and may have changed.
 template <typename T>

@@ -32,9 +32,6 @@ constexpr int int8_tile = 4, float_tile = 4, head_tile = 8;
 constexpr int independent_sums = 8;
 /// Whether the sums of a tile stay in registers, or the weights of a block (kernels_impl.h, BlockSums).
 constexpr bool keeps_sums = false;
-inline void prefetch(const void* p) {
-  __builtin_prefetch(p, 0, 2);
-}  // to the L2 cache
 
 // Has the compiler believe that x is needed and may have changed.
 template <typename T>
