@@ -105,15 +105,15 @@ class Bench {
     std::vector<int32_t> slots(static_cast<size_t>(blocks * block_tokens));
     for (size_t s = 0; s < slots.size(); ++s) slots[s] = int32_t(s);
     const Tensor all = upload(DType::i32, {int64_t(slots.size())}, slots);
-    const int64_t part = most_tokens * heads / kv_heads;
-    const Tensor random(DType::f32, {part, kv_heads, dim}, q_.raw());
+    const int64_t part = most_tokens * heads / (2 * kv_heads);
+    const auto random = [&](Shape shape) { return Tensor(DType::f32, shape, q_.raw()); };
     for (int64_t begin = 0; begin < int64_t(slots.size()); begin += part) {
       const int64_t n = std::min(part, int64_t(slots.size()) - begin);
-      backend_->run(KvStore{.k = random.rows(0, n),
-                            .v = random.rows(part - n, part),
-                            .v_stride = kv_heads * dim,
-                            .slots = all.rows(begin, begin + n),
-                            .kv = kv});
+      backend_->run(RopeStore{.qkv = random({n, 2 * kv_heads, dim}),
+                              .angles = random({n, 2, dim / 2}),
+                              .slots = all.rows(begin, begin + n),
+                              .kv = kv,
+                              .out = random({n, 0, dim})});
     }
     backend_->synchronize();
     backend_->release(all);

@@ -35,7 +35,7 @@ class RecordingBackend final : public cpu::CpuBackend {
   }
   void run(const Embedding& op) override { run_rounded(op); }
   void run(const MatMul& op) override { run_and_add(op); }
-  void run(const Rope& op) override { run_rounded(op); }
+  void run(const RopeStore& op) override { run_rounded(op); }
   void run(const PagedAttention& op) override { run_rounded(op); }
   void run(const ExpertMlp& op) override { run_and_add(op); }
   void next_pass() { norm_ = 0; }

@@ -57,9 +57,7 @@ void add_attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& 
   const Step::Pool& pool = step.pools[w.pool];
   const Tensor normed = ops.rms_norm(x, w.attn_norm, c.eps);  // [T, H]
   const Tensor qkv = ops.linear(normed, w.qkv).view({step.tokens(), c.heads + 2 * c.kv_heads, c.head_dim});
-  const Tensor q = ops.rope(qkv, angles, 0, c.heads);           // [T, N, D]
-  const Tensor k = ops.rope(qkv, angles, c.heads, c.kv_heads);  // [T, G, D]
-  ops.kv_store(kv, k, qkv, c.heads + c.kv_heads, pool.slots);
+  const Tensor q = ops.rope_store(qkv, angles, pool.slots, kv);  // [T, N, D]
   const Tensor mixed = ops.paged_attention({.q = q,
                                             .kv = kv,
                                             .positions = step.positions,
@@ -75,8 +73,8 @@ void add_attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& 
 }
 
 void add_experts(Ops& ops, const GptOssConfig& c, const Layer& w, const Tensor& x) {
-  const Tensor normed = ops.rms_norm(x, w.mlp_norm, c.eps);                                          // [T, H]
-  const auto [ids, weights] = ops.routing(ops.exact_linear(normed, w.router), c.experts_per_token);  // [T, K]
+  const auto [normed, ids, weights] =  // [T, H], [T, K], [T, K]
+      ops.norm_and_route(x, w.mlp_norm, c.eps, w.router, c.experts_per_token);
   ops.add_expert_mlp(x, {.x = normed,
                          .experts = ids,
                          .weights = weights,

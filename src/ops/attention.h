@@ -1,24 +1,8 @@
 #pragma once
 
-#include "tensor/tensor.h"
+#include "ops/kv_layer.h"
 
 namespace chorus {
-
-/// The keys and values of one layer in fixed-size blocks. How a block is laid out inside is the backend's affair;
-/// slot s means token s % block_tokens of block s / block_tokens.
-struct KvLayer {
-  Tensor keys, values;  ///< memory for blocks * kv_heads * block_tokens * head_dim elements each
-  int64_t kv_heads = 0, head_dim = 0, block_tokens = 0;
-};
-
-/// Puts every token's keys and values into its slot.
-struct KvStore {
-  Tensor k, v;        ///< [T, G, D]; v may be columns of wider rows:
-  int64_t v_stride;   ///< elements from token to token of v
-  Tensor slots;       ///< [T] i32
-  KvLayer kv;
-};
-void check(const KvStore& op);
 
 /// Attention of every token of the step to the keys of its own row, itself included:
 ///     out[t,n] = sum_p softmax_p(scale * q[t,n] . key[p,g]) * value[p,g],   g = n / (N/G)
@@ -26,7 +10,7 @@ void check(const KvStore& op);
 /// (gpt-oss; Xiao et al. 2023 for the idea). Keys are summed in tiles that begin at multiples of a fixed number of
 /// positions, so a row's result depends neither on how its prompt was cut into chunks nor on its neighbours.
 /// Relative L2 error of out against reference/, on what the cache holds: 2e-6 up to 4096 keys. A cache in bf16 rounds
-/// keys and values once, in KvStore. Slots and table entries that no token may see can hold anything, a NaN too.
+/// keys and values once, in RopeStore. Slots and table entries that no token may see can hold anything, a NaN too.
 struct PagedAttention {
   Tensor q;             ///< [T, N, D]
   KvLayer kv;

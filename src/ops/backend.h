@@ -5,7 +5,6 @@
 
 #include "base/function_ref.h"
 #include "base/thread_pool.h"
-#include "ops/add.h"
 #include "ops/attention.h"
 #include "ops/draw.h"
 #include "ops/embedding.h"
@@ -55,7 +54,8 @@ class Backend {
 
   virtual KvLayer make_kv_layer(int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t block_tokens) = 0;
   virtual size_t kv_element_bytes() const = 0;
-  virtual DType activation_dtype() const = 0;
+  virtual DType activation_dtype() const = 0;  ///< of the residual stream and of what products give
+  virtual DType input_dtype() const { return activation_dtype(); }  ///< of what products and attention take
 
   /// Temporaries of a step, results of ops and scratch alike. While it is an Arena without memory, run() only takes
   /// what it would need.
@@ -82,12 +82,10 @@ class Backend {
   virtual void run(const RmsNorm& op) = 0;
   virtual void run(const MatMul& op) = 0;
   virtual void run(const RopeAngles& op) = 0;
-  virtual void run(const Rope& op) = 0;
-  virtual void run(const KvStore& op) = 0;
+  virtual void run(const RopeStore& op) = 0;
   virtual void run(const PagedAttention& op) = 0;
   virtual void run(const Routing& op) = 0;
   virtual void run(const ExpertMlp& op) = 0;
-  virtual void run(const Add& op) = 0;
   virtual void run(const Rows& op) = 0;
   /// The one op that a backend may lack: where draws() is false, the host draws from the logits.
   virtual bool draws() const { return false; }

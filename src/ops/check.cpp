@@ -45,12 +45,6 @@ void require_experts(const ExpertLinear& w, int64_t experts, int64_t outputs, in
 
 }  // namespace
 
-void check(const Add& op) {
-  require(op.a.dtype() == DType::f32, "Add", "a", "f32");
-  require_tensor(op.b, op.a.shape(), DType::f32, "Add", "b");
-  require_tensor(op.out, op.a.shape(), DType::f32, "Add", "out");
-}
-
 void check(const Rows& op) {
   require(op.x.shape().rank() == 2, "Rows", "x", "[T, H]");
   require_rank(op.index, 1, DType::i32, "Rows", "index", "[L] i32");
@@ -64,7 +58,7 @@ void check(const Embedding& op) {
 }
 
 void check(const RmsNorm& op) {
-  require(op.x.shape().rank() == 2, "RmsNorm", "x", "[T, H]");
+  require_rank(op.x, 2, DType::f32, "RmsNorm", "x", "[T, H] f32");
   require_tensor(op.weight, {op.x.size(1)}, DType::f32, "RmsNorm", "weight");
   require(op.eps > 0, "RmsNorm", "eps", "> 0");
   require_shape(op.out, op.x.shape(), "RmsNorm", "out");
@@ -84,18 +78,14 @@ void check(const RopeAngles& op) {
   require_tensor(op.out, {op.positions.size(0), 2, op.frequencies.size(0)}, DType::f32, "RopeAngles", "out");
 }
 
-void check(const Rope& op) {
-  require(op.x.shape().rank() == 3 && op.x.size(2) % 2 == 0, "Rope", "x", "[T, N, D], D even");
-  require(op.x_stride >= op.x.size(1) * op.x.size(2), "Rope", "x_stride", ">= N * D");
-  require_tensor(op.angles, {op.x.size(0), 2, op.x.size(2) / 2}, DType::f32, "Rope", "angles");
-  require_shape(op.out, op.x.shape(), "Rope", "out");
-}
-
-void check(const KvStore& op) {
-  require_rank(op.slots, 1, DType::i32, "KvStore", "slots", "[T] i32");
-  require_shape(op.k, {op.slots.size(0), op.kv.kv_heads, op.kv.head_dim}, "KvStore", "k");
-  require_shape(op.v, op.k.shape(), "KvStore", "v");
-  require(op.v_stride >= op.kv.kv_heads * op.kv.head_dim, "KvStore", "v_stride", ">= G * D");
+void check(const RopeStore& op) {
+  const int64_t dim = op.kv.head_dim;
+  require_rank(op.qkv, 3, DType::f32, "RopeStore", "qkv", "[T, N + 2G, D] f32");
+  require(op.qkv.size(2) == dim && dim % 2 == 0, "RopeStore", "qkv", "D is head_dim, even");
+  require(op.qkv.size(1) >= 2 * op.kv.kv_heads, "RopeStore", "qkv", "N + 2G heads");
+  require_tensor(op.angles, {op.qkv.size(0), 2, dim / 2}, DType::f32, "RopeStore", "angles");
+  require_tensor(op.slots, {op.qkv.size(0)}, DType::i32, "RopeStore", "slots");
+  require_shape(op.out, {op.qkv.size(0), op.qkv.size(1) - 2 * op.kv.kv_heads, dim}, "RopeStore", "out");
 }
 
 void check(const PagedAttention& op) {
@@ -112,10 +102,17 @@ void check(const PagedAttention& op) {
 }
 
 void check(const Routing& op) {
-  require_rank(op.logits, 2, DType::f32, "Routing", "logits", "[T, E] f32");
+  require_rank(op.x, 2, DType::f32, "Routing", "x", "[T, H] f32");
+  require_tensor(op.norm, {op.x.size(1)}, DType::f32, "Routing", "norm");
+  require(op.eps > 0, "Routing", "eps", "> 0");
+  require(op.router.inputs() == op.x.size(1), "Routing", "router", "H -> E");
+  require_placed(op.router.weight, "Routing", "router");
+  if (!op.router.bias.empty()) require_shape(op.router.bias, {op.router.outputs()}, "Routing", "router.bias");
+  require_shape(op.normed, op.x.shape(), "Routing", "normed");
+  require(!same_memory(op.normed, op.x), "Routing", "normed", "not x");
   require_rank(op.experts, 2, DType::i32, "Routing", "experts", "[T, K] i32");
-  require(op.experts.size(1) >= 1 && op.experts.size(1) <= op.logits.size(1), "Routing", "experts", "1 <= K <= E");
-  require_shape(op.experts, {op.logits.size(0), op.experts.size(1)}, "Routing", "experts");
+  require(op.experts.size(1) >= 1 && op.experts.size(1) <= op.router.outputs(), "Routing", "experts", "1 <= K <= E");
+  require_shape(op.experts, {op.x.size(0), op.experts.size(1)}, "Routing", "experts");
   require_tensor(op.weights, op.experts.shape(), DType::f32, "Routing", "weights");
 }
 

@@ -40,6 +40,11 @@ void OpTimer::add_cost(Backend&, const MatMul& op, OpGroup& group) {
   group.macs += double(op.x.size(0)) * double(op.linear.weight.rows) * double(op.linear.weight.columns);
 }
 
+void OpTimer::add_cost(Backend&, const Routing& op, OpGroup& group) {
+  group.bytes += double(op.router.weight.bytes());
+  group.macs += double(op.x.size(0)) * double(op.router.weight.rows) * double(op.router.weight.columns);
+}
+
 void OpTimer::add_cost(Backend& backend, const ExpertMlp& op, OpGroup& group) {
   std::vector<int32_t> experts = on_host(backend, op.experts);
   const double pairs = double(experts.size());

@@ -44,16 +44,15 @@ class OpTimer {
   OpGroup& group_of(const Embedding&) { return group({"embedding", 0, 0}); }
   OpGroup& group_of(const RmsNorm&) { return group({"rms_norm", 0, 0}); }
   OpGroup& group_of(const RopeAngles&) { return group({"rope", 0, 0}); }
-  OpGroup& group_of(const Rope&) { return group({"rope", 0, 0}); }
-  OpGroup& group_of(const KvStore&) { return group({"kv_store", 0, 0}); }
+  OpGroup& group_of(const RopeStore&) { return group({"rope, kv_store", 0, 0}); }
   OpGroup& group_of(const Routing&) { return group({"routing", 0, 0}); }
-  OpGroup& group_of(const Add&) { return group({"add", 0, 0}); }
   OpGroup& group_of(const Rows&) { return group({"rows", 0, 0}); }
   OpGroup& group_of(const Draw&) { return group({"draw", 0, 0}); }
 
   static void add_cost(Backend& backend, const MatMul& op, OpGroup& group);
   static void add_cost(Backend& backend, const ExpertMlp& op, OpGroup& group);
   static void add_cost(Backend& backend, const PagedAttention& op, OpGroup& group);
+  static void add_cost(Backend& backend, const Routing& op, OpGroup& group);
   static void add_cost(Backend&, const Draw& op, OpGroup& group) { group.bytes += double(op.logits.bytes()); }
   template <typename Op>
   static void add_cost(Backend&, const Op&, OpGroup&) {}  // their tensors are small beside the weights

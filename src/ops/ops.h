@@ -17,17 +17,15 @@ class Ops {
   Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps);                  // like x
   Tensor linear(const Tensor& x, const Linear& w);                                    // [T, O]
   void add_linear(const Tensor& to, const Tensor& x, const Linear& w);                // to += linear(x, w)
-  Tensor exact_linear(const Tensor& x, const Linear& w);                              // x not rounded on the way in
   Tensor rope_angles(const Tensor& positions, const Tensor& frequencies, float scale);  // [T, 2, D/2]
-  /// x: heads [first, first + heads) of rows of any number of heads: a merged q, k, v. -> [T, heads, D]
-  Tensor rope(const Tensor& x, const Tensor& angles, int64_t first, int64_t heads);
-  /// v: heads [first, first + kv_heads) of the merged rows.
-  void kv_store(const KvLayer& kv, const Tensor& k, const Tensor& v, int64_t first, const Tensor& slots);
+  /// qkv [T, N + 2G, D] -> q [T, N, D]; k and v go into the cache.
+  Tensor rope_store(const Tensor& qkv, const Tensor& angles, const Tensor& slots, const KvLayer& kv);
   Tensor paged_attention(PagedAttention op);                                          // like q; op.out is made here
   struct Routed {
+    Tensor normed;            // like x
     Tensor experts, weights;  // [T, K]
   };
-  Routed routing(const Tensor& logits, int64_t experts_per_token);
+  Routed norm_and_route(const Tensor& x, const Tensor& norm, float eps, const Linear& router, int64_t experts_per_token);
   Tensor expert_mlp(ExpertMlp op);                                                    // like x; op.out is made here
   void add_expert_mlp(const Tensor& to, ExpertMlp op);                                // to += expert_mlp(op)
   Tensor rows(const Tensor& x, const Tensor& index);                                  // [L, H]
@@ -35,6 +33,7 @@ class Ops {
 
  private:
   Tensor make(Shape shape) { return backend_.workspace().tensor(backend_.activation_dtype(), shape); }
+  Tensor make_input(Shape shape) { return backend_.workspace().tensor(backend_.input_dtype(), shape); }
   template <typename Op>
   void run(const Op& op) {
     check(op);

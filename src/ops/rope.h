@@ -1,6 +1,6 @@
 #pragma once
 
-#include "tensor/tensor.h"
+#include "ops/kv_layer.h"
 
 namespace chorus {
 
@@ -17,17 +17,18 @@ struct RopeAngles {
 };
 void check(const RopeAngles& op);
 
-/// Rotates the pairs (x[i], x[i + D/2]) of every head by the token's angles (Su et al. 2021, in the half-split form of
-/// GPT-NeoX):
-///     out[i]       = x[i] * cos[i] - x[i + D/2] * sin[i]
-///     out[i + D/2] = x[i + D/2] * cos[i] + x[i] * sin[i]
-/// x and out may be columns of wider rows (a merged q, k, v): `x_stride` elements from token to token.
-struct Rope {
-  Tensor x;        ///< [T, N, D], or the first token of rows x_stride apart
-  Tensor angles;   ///< [T, 2, D/2] from RopeAngles
-  int64_t x_stride;
-  Tensor out;      ///< [T, N, D] contiguous
+/// Takes the merged q, k and v of every token apart: q is rotated into `out`, k rotated and v as it is go into the
+/// token's slot of the cache. A head is rotated in the pairs (x[i], x[i + D/2]) by the token's angles (Su et al. 2021,
+/// in the half-split form of GPT-NeoX):
+///     x[i] * cos[i] - x[i + D/2] * sin[i],   x[i + D/2] * cos[i] + x[i] * sin[i]
+/// Error of the rotation: one rounding of each product and of their sum, then that of out's or the cache's dtype.
+struct RopeStore {
+  Tensor qkv;     ///< [T, N + 2G, D] f32: the heads of q, of k, of v
+  Tensor angles;  ///< [T, 2, D/2] from RopeAngles
+  Tensor slots;   ///< [T] i32
+  KvLayer kv;     ///< of G heads
+  Tensor out;     ///< [T, N, D]
 };
-void check(const Rope& op);
+void check(const RopeStore& op);
 
 }  // namespace chorus

@@ -94,12 +94,12 @@ class AttentionStep {
       store_tokens(memory, kv, i, first_block_[i] * block_tokens, parts_[i].past, store);
   }
   /// All new tokens in one store.
-  KvStore store_fresh(Memory& memory, const KvLayer& kv) const {
+  RopeStore store_fresh(Memory& memory, const KvLayer& kv) const {
     std::vector<float> k, v;
     std::vector<int32_t> slots;
     for (size_t i = 0; i < parts_.size(); ++i)
       append(i, parts_[i].past, parts_[i].past + parts_[i].fresh, k, v, slots);
-    return make_store(memory, kv, k, v, slots);
+    return store_op(memory, kv, k, v, slots);
   }
   PagedAttention attention(Memory& memory, const KvLayer& kv) const {
     std::vector<float> q;
@@ -134,34 +134,19 @@ class AttentionStep {
     std::vector<float> k, v;
     std::vector<int32_t> slots;
     append(i, begin, end, k, v, slots);
-    store(make_store(memory, kv, k, v, slots));
+    store(store_op(memory, kv, k, v, slots));
   }
-
-  static constexpr int64_t gap = 5;  // values are columns of wider rows
 
   void append(size_t i, int64_t begin, int64_t end, std::vector<float>& k, std::vector<float>& v,
               std::vector<int32_t>& slots) const {
     const RowValues& values = values_of(case_, parts_[i].row);
     const int64_t row = case_.kv_heads * case_.dim;
     k.insert(k.end(), values.k.begin() + begin * row, values.k.begin() + end * row);
+    v.insert(v.end(), values.v.begin() + begin * row, values.v.begin() + end * row);
     for (int64_t p = begin; p < end; ++p) {
-      v.insert(v.end(), values.v.begin() + p * row, values.v.begin() + (p + 1) * row);
-      v.insert(v.end(), gap, NAN);
       const int32_t block = tables_[i * size_t(stride_) + size_t(p / block_tokens - first_block_[i])];
       slots.push_back(int32_t(block * block_tokens + p % block_tokens));
     }
-  }
-
-  KvStore make_store(Memory& memory, const KvLayer& kv, const std::vector<float>& k, const std::vector<float>& v,
-                     const std::vector<int32_t>& slots) const {
-    const auto tokens = int64_t(slots.size());
-    const Shape shape{tokens, case_.kv_heads, case_.dim};
-    const Tensor rows = memory.copy(v, {int64_t(v.size())});
-    return {.k = memory.copy(k, shape),
-            .v = Tensor(DType::f32, shape, rows.raw()),
-            .v_stride = case_.kv_heads * case_.dim + gap,
-            .slots = memory.copy(slots, {tokens}),
-            .kv = kv};
   }
 
   const AttentionCase& case_;
@@ -193,7 +178,7 @@ class KvMemory {
 /// The step on a backend: its output in `memory`.
 inline Tensor attend(CpuBackend& backend, Memory& memory, const AttentionCase& c, const AttentionStep& step) {
   const KvMemory kv(backend, c, step.blocks());
-  step.store_past(memory, kv.layer, [&](const KvStore& op) { run(backend, op); });
+  step.store_past(memory, kv.layer, [&](const RopeStore& op) { run(backend, op); });
   run(backend, step.store_fresh(memory, kv.layer));
   const PagedAttention op = step.attention(memory, kv.layer);
   run(backend, op);

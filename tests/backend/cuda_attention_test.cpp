@@ -72,11 +72,9 @@ class CudaAttention : public testing::Test {
     return op;
   }
 
-  void store(const KvStore& host) {
-    KvStore op = host;
-    op.k = up(host.k), op.slots = up(host.slots);
-    op.v = Tensor(DType::f32, host.v.shape(),
-                  up(Tensor(DType::f32, {host.v.size(0) * host.v_stride}, host.v.raw())).raw());
+  void store(const RopeStore& host) {
+    RopeStore op = host;
+    op.qkv = up(host.qkv), op.angles = up(host.angles), op.slots = up(host.slots);
     run(op);
   }
 
@@ -101,7 +99,7 @@ class CudaAttention : public testing::Test {
     const std::vector<std::byte> fill(kv.keys.bytes(), std::byte(0xff));
     backend_->upload(kv.keys, fill.data(), fill.size());
     backend_->upload(kv.values, fill.data(), fill.size());
-    step.store_past(memory, kv, [&](const KvStore& op) { store(op); });
+    step.store_past(memory, kv, [&](const RopeStore& op) { store(op); });
     store(step.store_fresh(memory, kv));
     PagedAttention op = on_host(memory, step, kv);
     const size_t n = op.q.values<float>().size();
@@ -137,8 +135,8 @@ reference::Values expected_of(const AttentionCase& c, const AttentionStep& step)
   const KvLayer layer{
       .keys = {}, .values = {}, .kv_heads = c.kv_heads, .head_dim = c.dim, .block_tokens = block_tokens};
   reference::KvValues kv;
-  step.store_past(memory, layer, [&](const KvStore& op) { reference::kv_store(op, kv); });
-  reference::kv_store(step.store_fresh(memory, layer), kv);
+  step.store_past(memory, layer, [&](const RopeStore& op) { reference::rope_store(op, kv); });
+  reference::rope_store(step.store_fresh(memory, layer), kv);
   PagedAttention op = step.attention(memory, layer);
   for (float& v : op.q.values<float>()) v = to_float(from_float<bf16>(v));
   return reference::paged_attention(op, kv);

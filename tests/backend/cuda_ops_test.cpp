@@ -14,6 +14,16 @@
 namespace chorus::test {
 namespace {
 
+double relative_error(const std::vector<float>& actual, const reference::Values& expected) {
+  EXPECT_EQ(actual.size(), expected.size());
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < std::min(actual.size(), expected.size()); ++i) {
+    difference += (actual[i] - expected[i]) * (actual[i] - expected[i]);
+    norm += expected[i] * expected[i];
+  }
+  return std::sqrt(difference / (norm + 1e-300));
+}
+
 class Cuda : public testing::Test {
  protected:
   void SetUp() override {
@@ -68,22 +78,31 @@ class Cuda : public testing::Test {
     run(op);
     EXPECT_EQ(down<float>(op.out), sum);
   }
+  /// A result in bf16 is the one in f32, rounded.
+  void expect_rounded(const Tensor& rounded, const std::vector<float>& values) {
+    const auto bits = down<bf16>(rounded);
+    ASSERT_EQ(bits.size(), values.size());
+    for (size_t i = 0; i < bits.size(); ++i) ASSERT_EQ(bits[i].bits, from_float<bf16>(values[i]).bits) << i;
+  }
+  /// The op on the device, as it ran there.
+  Routing expect_routing(const Routing& host) {
+    const reference::Routed expected = reference::routing(host);
+    Routing op = host;
+    op.x = up(host.x), op.norm = up(host.norm), op.router = place(host.router);
+    op.normed = out(host.normed.shape()), op.weights = out(host.weights.shape());
+    op.experts = out(host.experts.shape(), DType::i32);
+    run(op);
+    EXPECT_EQ(down<int32_t>(op.experts), expected.experts);
+    EXPECT_LE(relative_error(down<float>(op.weights), expected.weights), 1e-5);
+    EXPECT_LE(relative_error(down<float>(op.normed), expected.normed), 1e-6);
+    return op;
+  }
   Linear place(const Linear& linear) { return backend_->place(std::span(&linear, 1)); }
 
   Memory memory_;
   Random random_{3};
   std::unique_ptr<Backend> backend_;
 };
-
-double relative_error(const std::vector<float>& actual, const reference::Values& expected) {
-  EXPECT_EQ(actual.size(), expected.size());
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < std::min(actual.size(), expected.size()); ++i) {
-    difference += (actual[i] - expected[i]) * (actual[i] - expected[i]);
-    norm += expected[i] * expected[i];
-  }
-  return std::sqrt(difference / (norm + 1e-300));
-}
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
@@ -104,8 +123,6 @@ TEST_F(Cuda, MatMulOfEveryCoding) {
     run(op);
     EXPECT_LE(relative_error(down<float>(y), expected), 4e-3);
     expect_residual_added(op, down<float>(y));
-    run(MatMul{.x = up(x), .linear = placed, .out = y, .exact_inputs = true});
-    EXPECT_LE(relative_error(down<float>(y), expected), 1e-6);
   }
 }
 
@@ -153,11 +170,12 @@ TEST_F(Cuda, TokenOps) {
       1e-6);
 
   const Tensor x = random_.normals(memory_, {5, 2880}), w = random_.normals(memory_, {2880}), y = out({5, 2880});
+  const Tensor rounded = out({5, 2880}, DType::bf16);
   run(RmsNorm{.x = up(x), .weight = up(w), .eps = 1e-5f, .out = y});
+  run(RmsNorm{.x = up(x), .weight = up(w), .eps = 1e-5f, .out = rounded});
+  expect_rounded(rounded, down<float>(y));
   EXPECT_LE(relative_error(down<float>(y), reference::rms_norm({.x = x, .weight = w, .eps = 1e-5f, .out = {}})),
             1e-5);
-  run(Add{.a = up(x), .b = up(x), .out = y});
-  EXPECT_LE(relative_error(down<float>(y), reference::add({.a = x, .b = x, .out = {}})), 1e-7);
   const Tensor index = memory_.copy(std::vector<int32_t>{4, 0}, {2}), r = out({2, 2880});
   run(Rows{.x = up(x), .index = up(index), .out = r});
   EXPECT_EQ(relative_error(down<float>(r), reference::rows({.x = x, .index = index, .out = {}})), 0);
@@ -170,25 +188,105 @@ TEST_F(Cuda, TokenOps) {
   run(RopeAngles{.positions = up(positions), .frequencies = up(frequencies), .scale = 1.25f, .out = a});
   const auto angles = down<float>(a);
   for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(angles[i], expected[i], 1.25e-6);
-  const Tensor q = random_.normals(memory_, {3, 5, 8}), rotated = out({3, 5, 8});
-  run(Rope{.x = up(q), .angles = a, .x_stride = 40, .out = rotated});
-  const Rope on_host{.x = q,
-                     .angles = memory_.copy(angles, {3, 2, 4}),
-                     .x_stride = 40,
-                     .out = memory_.make(DType::f32, {3, 5, 8})};
-  EXPECT_LE(relative_error(down<float>(rotated), reference::rope(on_host)), 1e-6);
 }
 
-TEST_F(Cuda, Routing) {
-  Tensor logits = random_.normals(memory_, {6, 33});
+// Queries as they come, keys and values by what attention makes of them.
+TEST_F(Cuda, RopeStore) {
+  struct Case {
+    const char* why;
+    int64_t tokens, heads, kv_heads, dim;
+  };
+  for (const Case& c : {Case{"one token", 1, 64, 8, 64}, {"small heads", 5, 4, 2, 16}, {"two blocks", 21, 64, 8, 64},
+                        {"wide heads", 19, 6, 3, 128}}) {
+    SCOPED_TRACE(c.why);
+    std::vector<int32_t> positions, slots;
+    for (int32_t t = 0; t < c.tokens; ++t) {
+      positions.push_back(t);
+      slots.push_back((t / 16 == 0 ? 32 : 0) + t % 16);  // blocks 2 and 0
+    }
+    const RopeStore host{
+        .qkv = random_.normals(memory_, {c.tokens, c.heads + 2 * c.kv_heads, c.dim}),
+        .angles = random_.normals(memory_, {c.tokens, 2, c.dim / 2}),
+        .slots = memory_.copy(slots, {c.tokens}),
+        .kv = {.keys = {}, .values = {}, .kv_heads = c.kv_heads, .head_dim = c.dim, .block_tokens = 16},
+        .out = memory_.make(DType::f32, {c.tokens, c.heads, c.dim})};
+    reference::KvValues kv;
+    const reference::Values q = reference::rope_store(host, kv);
+    RopeStore op = host;
+    op.qkv = up(host.qkv), op.angles = up(host.angles), op.slots = up(host.slots);
+    op.kv = backend_->make_kv_layer(3, c.kv_heads, c.dim, 16);
+    op.out = out(host.out.shape());
+    run(op);
+    const auto rotated = down<float>(op.out);
+    EXPECT_LE(relative_error(rotated, q), 1e-7);
+    PagedAttention attention{.q = memory_.copy(std::vector<float>(q.begin(), q.end()), host.out.shape()),
+                             .kv = host.kv,
+                             .positions = memory_.copy(positions, {c.tokens}),
+                             .row_of_token = memory_.make(DType::i32, {c.tokens}),
+                             .block_tables = memory_.copy(std::vector<int32_t>{2, 0}, {1, 2}),
+                             .first_block = memory_.make(DType::i32, {1}),
+                             .scale = 0.2f,
+                             .window = 0,
+                             .sinks = {},
+                             .out = {}};
+    const auto expected = reference::paged_attention(attention, kv);
+    attention.q = op.out, attention.kv = op.kv, attention.positions = up(attention.positions);
+    attention.row_of_token = up(attention.row_of_token), attention.block_tables = up(attention.block_tables);
+    attention.first_block = up(attention.first_block), attention.out = out(host.out.shape());
+    run(attention);
+    EXPECT_LE(relative_error(down<float>(attention.out), expected), 3e-2);  // q and the cache in bf16
+    op.out = out(host.out.shape(), DType::bf16);
+    run(op);
+    expect_rounded(op.out, rotated);
+  }
+}
+
+TEST_F(Cuda, RoutingByLogits) {
+  const Tensor logits = random_.normals(memory_, {6, 33});
   for (int e = 0; e < 33; ++e) logits.data<float>()[e] = e % 3 == 0 ? 1.f : 0.f;  // ties
-  const Tensor experts = out({6, 4}, DType::i32), weights = out({6, 4});
-  run(Routing{.logits = up(logits), .experts = experts, .weights = weights});
-  const reference::Routed expected = reference::routing({.logits = logits,
-                                                         .experts = memory_.make(DType::i32, {6, 4}),
-                                                         .weights = memory_.make(DType::f32, {6, 4})});
-  EXPECT_EQ(down<int32_t>(experts), expected.experts);
-  EXPECT_LE(relative_error(down<float>(weights), expected.weights), 1e-6);
+  expect_routing(routing_of_logits(memory_, logits, 4));
+}
+
+TEST_F(Cuda, RoutingOfATokenIsTheSameInAnyStep) {
+  struct Case {
+    const char* why;
+    Coded coded;
+    int64_t tokens, hidden, experts, chosen;
+  };
+  for (const Case& c : {Case{"smallest", dense_f32, 1, 1, 1, 1},
+                        {"gpt-oss-20b", affine8, 600, 2880, 32, 4},
+                        {"gpt-oss-120b", affine8, 300, 2880, 128, 4},
+                        {"as published", dense_bf16, 29, 2880, 32, 4},
+                        {"4 bits", affine4, 133, 192, 8, 8},
+                        {"mxfp4", mxfp4, 9, 96, 20, 2},
+                        {"no multiple of 4", dense_f32, 270, 33, 5, 2},
+                        {"rows longer than the registers", dense_bf16, 140, 4160, 17, 3}}) {
+    SCOPED_TRACE(c.why);
+    const Tensor norm = random_.normals(memory_, {c.hidden});
+    for (float& v : norm.values<float>()) v *= 0.03f;  // for logits around 1
+    const Routing op = expect_routing({.x = random_.normals(memory_, {c.tokens, c.hidden}),
+                                       .norm = norm,
+                                       .eps = 1e-5f,
+                                       .router = random_linear(memory_, random_, c.coded, c.experts, c.hidden, true),
+                                       .normed = memory_.make(DType::f32, {c.tokens, c.hidden}),
+                                       .experts = memory_.make(DType::i32, {c.tokens, c.chosen}),
+                                       .weights = memory_.make(DType::f32, {c.tokens, c.chosen})});
+    const auto normed = down<float>(op.normed), weights = down<float>(op.weights);
+    const auto experts = down<int32_t>(op.experts);
+    Routing alone = op;
+    alone.normed = out({1, c.hidden}, DType::bf16);
+    alone.experts = out({1, c.chosen}, DType::i32), alone.weights = out({1, c.chosen});
+    for (const int64_t t : {int64_t(0), c.tokens / 2, c.tokens - 1}) {
+      alone.x = op.x.rows(t, t + 1);
+      run(alone);
+      const auto begin = normed.begin() + t * c.hidden;
+      expect_rounded(alone.normed, {begin, begin + c.hidden});
+      EXPECT_TRUE(same_bits(down<float>(alone.weights),
+                            {weights.begin() + t * c.chosen, weights.begin() + (t + 1) * c.chosen}));
+      EXPECT_EQ(down<int32_t>(alone.experts),
+                std::vector<int32_t>(experts.begin() + t * c.chosen, experts.begin() + (t + 1) * c.chosen));
+    }
+  }
 }
 
 struct ExpertsCase {

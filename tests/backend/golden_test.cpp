@@ -24,12 +24,14 @@ class BackendRunner final : public OpRunner {
     op.linear = placed.linear;
     return done(op, {op.x.size(0), op.linear.outputs()});
   }
-  Values rope(RopeAngles angles, Rope op) override {
+  Values rope(RopeAngles angles, RopeStore op) override {
     op.angles = angles.out = result(memory_, {angles.positions.size(0), 2, angles.frequencies.size(0)});
     run(backend_, angles);
-    return done(op, op.x.shape());
+    return done(op, op.qkv.shape());
   }
   std::pair<std::vector<int32_t>, Values> routing(Routing op) override {
+    const Placed<Linear> router(backend_, op.router);
+    op.router = router.linear;
     run(backend_, op);
     const auto ids = op.experts.values<int32_t>();
     return {{ids.begin(), ids.end()}, as_doubles(op.weights)};
@@ -41,7 +43,7 @@ class BackendRunner final : public OpRunner {
     op.down = down.linear;
     return done(op, op.x.shape());
   }
-  Values attention(KvStore store, PagedAttention op, int64_t blocks) override {
+  Values attention(RopeStore store, PagedAttention op, int64_t blocks) override {
     store.kv = op.kv = backend_.make_kv_layer(blocks, store.kv.kv_heads, store.kv.head_dim, store.kv.block_tokens);
     run(backend_, store);
     const Values out = done(op, op.q.shape());

@@ -99,23 +99,6 @@ TEST(MatMul, EveryNumberOfTokens) {
     }
 }
 
-TEST(MatMul, ExactInputsAreNotRounded) {
-  for (const Coded& coded : {mxfp4, affine8, affine4, dense_bf16}) {
-    Memory memory;
-    Random random(4);
-    const Linear router = random_linear(memory, random, coded, 32, 2880 / 64 * 64, true);
-    const Tensor x = random.normals(memory, {9, router.inputs()});
-    const reference::Values expected = reference::mat_mul({.x = x, .linear = router, .out = {}});
-    for (const auto& [name, fast, backend] : backends()) {
-      SCOPED_TRACE(name + ", " + coded.name());
-      const Placed<Linear> placed(*backend, router);
-      const MatMul op{.x = x, .linear = placed.linear, .out = result(memory, {9, 32}), .exact_inputs = true};
-      run(*backend, op);
-      EXPECT_LE(relative_l2(op.out.values<float>(), expected), allowed_error(false, coded, x.size(1)));
-    }
-  }
-}
-
 TEST(MatMul, NoTokens) {
   for (const auto& [name, fast, backend] : backends()) {
     Memory memory;

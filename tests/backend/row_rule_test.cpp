@@ -112,11 +112,14 @@ TEST(RowRule, OpsBetweenTheMatrices) {
   Memory memory;
   Random random(3);
   const Tensor x = random.normals(memory, {64, 100}), weight = random.normals(memory, {100});
-  const Tensor positions = memory.make(DType::i32, {64}), logits = random.normals(memory, {64, 32});
+  const Tensor positions = memory.make(DType::i32, {64}), slots = memory.make(DType::i32, {64});
+  const Linear router = random_linear(memory, random, dense_bf16, 32, 100, true);
   for (int32_t t = 0; t < 64; ++t) positions.data<int32_t>()[t] = t * 37 % 5000;
   const Tensor frequencies = memory.copy(std::vector<float>{1, 0.5f, 0.01f, 3e-5f, 1e-6f}, {5});
   for_each_kind([&](const auto& same) {
-    expect_rows_of_the_whole(same, [&](CpuBackend& backend, size_t, Slice s, Memory& out) {
+    std::vector<std::unique_ptr<Placed<Linear>>> routers;
+    for (const auto& backend : same) routers.push_back(std::make_unique<Placed<Linear>>(*backend, router));
+    expect_rows_of_the_whole(same, [&](CpuBackend& backend, size_t b, Slice s, Memory& out) {
       const int64_t end = s.begin + s.tokens;
       const RmsNorm norm{
           .x = x.rows(s.begin, end), .weight = weight, .eps = 1e-5f, .out = result(out, {s.tokens, 100})};
@@ -126,22 +129,22 @@ TEST(RowRule, OpsBetweenTheMatrices) {
                               .scale = 1.3f,
                               .out = result(out, {s.tokens, 2, 5})};
       run(backend, angles);
-      const Rope rope{.x = norm.out.view({s.tokens, 10, 10}),
-                      .angles = angles.out,
-                      .x_stride = 100,
-                      .out = result(out, {s.tokens, 10, 10})};
+      RopeStore rope = rotate_op(norm.out.view({s.tokens, 10, 10}), angles.out, slots.rows(s.begin, end));
+      rope.out = result(out, {s.tokens, 10, 10});
       run(backend, rope);
-      const Routing routing{.logits = logits.rows(s.begin, end),
+      const Routing routing{.x = x.rows(s.begin, end),
+                            .norm = weight,
+                            .eps = 1e-5f,
+                            .router = routers[b]->linear,
+                            .normed = result(out, {s.tokens, 100}),
                             .experts = out.make(DType::i32, {s.tokens, 4}),
                             .weights = result(out, {s.tokens, 4})};
       run(backend, routing);
-      const Tensor sum = result(out, {s.tokens, 100});
-      run(backend, Add{.a = rope.out.view({s.tokens, 100}), .b = x.rows(s.begin, end), .out = sum});
       // One tensor with all of it.
       const Tensor all = out.make(DType::f32, {s.tokens, 108});
       for (int64_t t = 0; t < s.tokens; ++t) {
         float* row = all.row<float>(t).data();
-        std::copy_n(sum.row<float>(t).data(), 100, row);
+        std::copy_n(rope.out.row<float>(t).data(), 100, row);
         std::copy_n(routing.weights.row<float>(t).data(), 4, row + 100);
         std::copy_n(routing.experts.row<int32_t>(t).data(), 4, row + 104);
       }

@@ -102,7 +102,7 @@ void expect_golden_rope(OpRunner& runner) {
                                      .frequencies = memory.copy(frequencies, {32}),
                                      .scale = c.attention_factor,
                                      .out = {}},
-                                    {.x = x, .angles = {}, .x_stride = 192, .out = {}});
+                                    rotate_op(x, {}, memory.make(DType::i32, {18})));
       const std::vector<float> expected = tokens_first(golden.tensor(memory, name));
       // MLX has its angles in f32: half a unit in the last place of the position, in radians.
       const double error = 1e-5 + 2e-7 * offset;
@@ -162,9 +162,7 @@ void expect_golden_routing(OpRunner& runner) {
     const std::string name = "gpt_oss." + std::to_string(experts) + ".k" + std::to_string(chosen);
     SCOPED_TRACE(runner.name() + " " + name);
     const auto [ids, weights] =
-        runner.routing({.logits = golden.tensor(memory, "logits." + std::to_string(experts)),
-                        .experts = memory.make(DType::i32, {50, chosen}),
-                        .weights = memory.make(DType::f32, {50, chosen})});
+        runner.routing(routing_of_logits(memory, golden.tensor(memory, "logits." + std::to_string(experts)), chosen));
     const auto theirs = golden.tensor(memory, name + ".idx").values<int32_t>();
     EXPECT_EQ(ids, std::vector<int32_t>(theirs.begin(), theirs.end()));
     EXPECT_LE(relative_l2(as_floats(weights), as_doubles(golden.tensor(memory, name + ".weight"))), 1e-6);
@@ -201,14 +199,10 @@ void expect_golden_attention(OpRunner& runner) {
       }
     }
     const KvLayer layer{.keys = {}, .values = {}, .kv_heads = kv_heads, .head_dim = dim, .block_tokens = block};
-    const Shape kv_shape{rows * length, kv_heads, dim}, q_shape{rows * fresh, heads, dim};
+    const Shape q_shape{rows * fresh, heads, dim};
     const Tensor sinks = golden.stored(c.name + ".sinks");
     const auto ours =
-        runner.attention({.k = memory.copy(tokens_first(k), kv_shape),
-                          .v = memory.copy(tokens_first(v), kv_shape),
-                          .v_stride = kv_heads * dim,
-                          .slots = memory.copy(slots, {rows * length}),
-                          .kv = layer},
+        runner.attention(store_op(memory, layer, tokens_first(k), tokens_first(v), slots),
                          {.q = memory.copy(tokens_first(q), q_shape),
                           .kv = layer,
                           .positions = memory.copy(positions, {rows * fresh}),

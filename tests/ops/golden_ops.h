@@ -23,11 +23,11 @@ class OpRunner {
   virtual Values embedding(Embedding op) = 0;
   virtual Values rms_norm(RmsNorm op) = 0;
   virtual Values mat_mul(MatMul op) = 0;
-  virtual Values rope(RopeAngles angles, Rope op) = 0;  ///< op.angles come from `angles`
+  virtual Values rope(RopeAngles angles, RopeStore op) = 0;  ///< op.angles come from `angles`; there is no cache
   virtual std::pair<std::vector<int32_t>, Values> routing(Routing op) = 0;
   virtual Values expert_mlp(ExpertMlp op) = 0;
   /// Stores, then attends: kv_heads and head_dim are those of store.kv, memory is the runner's.
-  virtual Values attention(KvStore store, PagedAttention op, int64_t blocks) = 0;
+  virtual Values attention(RopeStore store, PagedAttention op, int64_t blocks) = 0;
 };
 
 class GoldenOps {

@@ -11,21 +11,21 @@ class ReferenceRunner final : public OpRunner {
   Values embedding(Embedding op) override { return reference::embedding(op); }
   Values rms_norm(RmsNorm op) override { return reference::rms_norm(op); }
   Values mat_mul(MatMul op) override { return reference::mat_mul(op); }
-  Values rope(RopeAngles angles, Rope op) override {
+  Values rope(RopeAngles angles, RopeStore op) override {
     const std::vector<float> values = as_floats(reference::rope_angles(angles));
     Memory memory;
     op.angles = memory.copy(values, {angles.positions.size(0), 2, angles.frequencies.size(0)});
-    op.out = op.x;  // for its shape
-    return reference::rope(op);
+    reference::KvValues none;
+    return reference::rope_store(op, none);
   }
   std::pair<std::vector<int32_t>, Values> routing(Routing op) override {
     const reference::Routed routed = reference::routing(op);
     return {routed.experts, routed.weights};
   }
   Values expert_mlp(ExpertMlp op) override { return reference::expert_mlp(op); }
-  Values attention(KvStore store, PagedAttention op, int64_t) override {
+  Values attention(RopeStore store, PagedAttention op, int64_t) override {
     reference::KvValues kv;
-    reference::kv_store(store, kv);
+    reference::rope_store(store, kv);
     return reference::paged_attention(op, kv);
   }
 };

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "ops/matrix.h"
+#include "ops/rope.h"
+#include "ops/routing.h"
 
 namespace chorus::test {
 
@@ -156,6 +157,58 @@ inline ExpertLinear random_experts(Memory& memory, Random& random, const Coded& 
   ExpertLinear linear{.weight = random_matrix(memory, random, c, experts, outputs, inputs), .bias = {}};
   if (bias) linear.bias = random_floats(memory, random, DType::bf16, {experts, outputs});
   return linear;
+}
+
+/// Puts keys and values [T, G, D] into the cache as they are, rotated by nothing.
+inline RopeStore store_op(Memory& memory, const KvLayer& kv, const std::vector<float>& k, const std::vector<float>& v,
+                          const std::vector<int32_t>& slots) {
+  const auto tokens = int64_t(slots.size());
+  const int64_t dim = kv.head_dim, row = kv.kv_heads * dim;
+  std::vector<float> qkv, angles;
+  for (int64_t t = 0; t < tokens; ++t) {
+    qkv.insert(qkv.end(), k.begin() + t * row, k.begin() + (t + 1) * row);
+    qkv.insert(qkv.end(), v.begin() + t * row, v.begin() + (t + 1) * row);
+    angles.insert(angles.end(), size_t(dim / 2), 1.f);
+    angles.insert(angles.end(), size_t(dim / 2), 0.f);
+  }
+  return {.qkv = memory.copy(qkv, {tokens, 2 * kv.kv_heads, dim}),
+          .angles = memory.copy(angles, {tokens, 2, dim / 2}),
+          .slots = memory.copy(slots, {tokens}),
+          .kv = kv,
+          .out = memory.make(DType::f32, {tokens, 0, dim})};
+}
+
+/// Rotates queries [T, N, D] alone.
+inline RopeStore rotate_op(const Tensor& q, const Tensor& angles, const Tensor& slots) {
+  return {.qkv = q,
+          .angles = angles,
+          .slots = slots,
+          .kv = {.keys = {}, .values = {}, .kv_heads = 0, .head_dim = q.size(2), .block_tokens = 16},
+          .out = {}};
+}
+
+/// Routing whose router gives token t its row of `logits` (times the same number for all, 1 but for roundings).
+inline Routing routing_of_logits(Memory& memory, const Tensor& logits, int64_t chosen) {
+  const int64_t tokens = logits.size(0), experts = logits.size(1);
+  constexpr float eps = 1e-5f;
+  Routing op{.x = memory.make(DType::f32, {tokens, tokens}),
+             .norm = memory.make(DType::f32, {tokens}),
+             .eps = eps,
+             .router = {.weight = {.rows = experts,
+                                   .columns = tokens,
+                                   .data = memory.make(DType::f32, {1, experts, tokens}),
+                                   .scales = {},
+                                   .quant_biases = {}},
+                        .bias = {}},
+             .normed = memory.make(DType::f32, {tokens, tokens}),
+             .experts = memory.make(DType::i32, {tokens, chosen}),
+             .weights = memory.make(DType::f32, {tokens, chosen})};
+  for (int64_t t = 0; t < tokens; ++t) {
+    op.x.data<float>()[t * tokens + t] = 1;
+    op.norm.data<float>()[t] = std::sqrt(1 / float(tokens) + eps);
+    for (int64_t e = 0; e < experts; ++e) op.router.weight.data.data<float>()[e * tokens + t] = logits.row<float>(t)[size_t(e)];
+  }
+  return op;
 }
 
 /// |a - b| / |b| over all elements; infinite where the sizes differ or something is not a number.

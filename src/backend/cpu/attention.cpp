@@ -6,6 +6,16 @@ namespace {
 
 constexpr int64_t block_tokens = 16;  // one key a lane
 
+/// A head's pairs (x[i], x[i + dim / 2]) by angles[0][i], their cosines, and angles[1][i], their sines.
+void rotate(const float* x, const float* angles, int64_t dim, float* out) {
+  const int64_t half = dim / 2;
+  const float *cos = angles, *sin = angles + half;
+  for (int64_t i = 0; i < half; ++i) {
+    out[i] = x[i] * cos[i] - x[i + half] * sin[i];
+    out[i + half] = x[i + half] * cos[i] + x[i] * sin[i];
+  }
+}
+
 }  // namespace
 
 KvLayer CpuBackend::make_kv_layer(int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t tokens) {
@@ -27,15 +37,19 @@ KvLayer CpuBackend::make_kv_layer(int64_t blocks, int64_t kv_heads, int64_t head
 // Inside a block, per kv head: keys [dim][16 tokens], so that sixteen scores grow side by side; values
 // [16 tokens][dim].
 template <typename T>
-void CpuBackend::store_kv(const KvStore& op) {
-  const int64_t heads = op.kv.kv_heads, dim = op.kv.head_dim;
+void CpuBackend::rope_store(const RopeStore& op) {
+  const int64_t heads = op.out.size(1), groups = op.kv.kv_heads, dim = op.kv.head_dim;
   threads_.for_each(op.slots.size(0), [&](int64_t t) {
+    const float* x = op.qkv.row<float>(t).data();
+    const float* angles = op.angles.row<float>(t).data();
+    for (int64_t n = 0; n < heads; ++n) rotate(x + n * dim, angles, dim, op.out.row<float>(t).data() + n * dim);
     const int64_t slot = op.slots.data<int32_t>()[t], block = slot / block_tokens, offset = slot % block_tokens;
-    for (int64_t g = 0; g < heads; ++g) {
-      T* keys = op.kv.keys.data<T>() + (block * heads + g) * block_tokens * dim;
-      T* values = op.kv.values.data<T>() + (block * heads + g) * block_tokens * dim;
-      const float* k = op.k.data<float>() + (t * heads + g) * dim;
-      const float* v = op.v.data<float>() + t * op.v_stride + g * dim;
+    for (int64_t g = 0; g < groups; ++g) {
+      T* keys = op.kv.keys.data<T>() + (block * groups + g) * block_tokens * dim;
+      T* values = op.kv.values.data<T>() + (block * groups + g) * block_tokens * dim;
+      float k[max_head_dim];
+      rotate(x + (heads + g) * dim, angles, dim, k);
+      const float* v = x + (heads + groups + g) * dim;
       for (int64_t d = 0; d < dim; ++d) {
         keys[d * block_tokens + offset] = from_float<T>(k[d]);
         values[offset * dim + d] = from_float<T>(v[d]);
@@ -44,12 +58,12 @@ void CpuBackend::store_kv(const KvStore& op) {
   });
 }
 
-void CpuBackend::run(const KvStore& op) {
+void CpuBackend::run(const RopeStore& op) {
   if (workspace().measuring()) return;
   if (fast())
-    store_kv<bf16>(op);
+    rope_store<bf16>(op);
   else
-    store_kv<float>(op);
+    rope_store<float>(op);
 }
 
 void CpuBackend::run(const PagedAttention& op) {

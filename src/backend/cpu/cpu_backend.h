@@ -47,12 +47,10 @@ class CpuBackend : public Backend {
   void run(const RmsNorm& op) override;
   void run(const MatMul& op) override;
   void run(const RopeAngles& op) override;
-  void run(const Rope& op) override;
-  void run(const KvStore& op) override;
+  void run(const RopeStore& op) override;
   void run(const PagedAttention& op) override;
   void run(const Routing& op) override;
   void run(const ExpertMlp& op) override;
-  void run(const Add& op) override;
   void run(const Rows& op) override;
 
  private:
@@ -67,12 +65,13 @@ class CpuBackend : public Backend {
   std::span<TokenInputs> take_inputs(const float* x, int64_t tokens, const PanelFormat& format, bool rounded);
   void quantise(std::span<TokenInputs> inputs, const PanelFormat& format);
   bool rounds_inputs(const PanelFormat& format) const { return fast() && format.quantised(); }
+  void multiply(const MatMul& op, bool rounded);
   void product(bool rounded, const PanelProduct& p) const {
     (rounded ? kernels_.panel_fast : kernels_.panel_exact)(p);
   }
 
   template <typename T>
-  void store_kv(const KvStore& op);
+  void rope_store(const RopeStore& op);
 
   const Kernels& kernels_;
   Precision precision_;

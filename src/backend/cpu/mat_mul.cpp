@@ -5,10 +5,13 @@
 namespace chorus::cpu {
 
 void CpuBackend::run(const MatMul& op) {
+  multiply(op, rounds_inputs(format_of(op.linear.weight)));
+}
+
+void CpuBackend::multiply(const MatMul& op, bool rounded) {
   const Matrix& w = op.linear.weight;
   const PanelFormat format = format_of(w);
   const int64_t tokens = op.x.size(0), outputs = w.rows, panels = (outputs + panel_rows - 1) / panel_rows;
-  const bool rounded = rounds_inputs(format) && !op.exact_inputs;
   const Arena::Scope scope(workspace());
   const std::span<TokenInputs> x = take_inputs(op.x.data<float>(), tokens, format, rounded);
   // A last panel with fewer than 16 rows cannot write whole lanes into out.

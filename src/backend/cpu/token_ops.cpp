@@ -36,28 +36,15 @@ void CpuBackend::run(const RopeAngles& op) {
   });
 }
 
-void CpuBackend::run(const Rope& op) {
-  if (workspace().measuring()) return;
-  const int64_t heads = op.x.size(1), dim = op.x.size(2), half = dim / 2;
-  threads_.for_each(op.x.size(0), [&](int64_t t) {
-    const float* cos = op.angles.row<float>(t).data();
-    const float* sin = cos + half;
-    for (int64_t n = 0; n < heads; ++n) {
-      const float* x = op.x.data<float>() + t * op.x_stride + n * dim;
-      float* out = op.out.data<float>() + (t * heads + n) * dim;
-      for (int64_t i = 0; i < half; ++i) {
-        out[i] = x[i] * cos[i] - x[i + half] * sin[i];
-        out[i + half] = x[i + half] * cos[i] + x[i] * sin[i];
-      }
-    }
-  });
-}
-
 void CpuBackend::run(const Routing& op) {
+  const int64_t tokens = op.x.size(0), experts = op.router.outputs(), chosen = op.experts.size(1);
+  const Arena::Scope scope(workspace());
+  const Tensor all_logits = workspace().tensor(DType::f32, {tokens, experts});
+  run(RmsNorm{.x = op.x, .weight = op.norm, .eps = op.eps, .out = op.normed});
+  multiply({.x = op.normed, .linear = op.router, .out = all_logits}, false);
   if (workspace().measuring()) return;
-  const int64_t experts = op.logits.size(1), chosen = op.experts.size(1);
-  threads_.for_each(op.logits.size(0), [&](int64_t t) {
-    const float* logits = op.logits.data<float>() + t * experts;
+  threads_.for_each(tokens, [&](int64_t t) {
+    const float* logits = all_logits.row<float>(t).data();
     int32_t* ids = op.experts.data<int32_t>() + t * chosen;
     float* weights = op.weights.data<float>() + t * chosen;
     // Insertion into the K best; an equal logit stays behind the lower expert that was there before.
@@ -71,16 +58,6 @@ void CpuBackend::run(const Routing& op) {
     float sum = 0;
     for (int64_t j = 0; j < chosen; ++j) sum += weights[j] = std::exp(logits[ids[j]] - logits[ids[0]]);
     for (int64_t j = 0; j < chosen; ++j) weights[j] /= sum;
-  });
-}
-
-void CpuBackend::run(const Add& op) {
-  if (workspace().measuring()) return;
-  const float *a = op.a.data<float>(), *b = op.b.data<float>();
-  float* out = op.out.data<float>();
-  const int64_t row = op.a.row_size();
-  threads_.for_each(op.a.size(0), [&](int64_t t) {
-    for (int64_t i = t * row; i < (t + 1) * row; ++i) out[i] = a[i] + b[i];
   });
 }
 

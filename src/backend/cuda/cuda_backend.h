@@ -69,12 +69,10 @@ class CudaBackend : public Backend {
   void run(const RmsNorm& op) override;
   void run(const MatMul& op) override;
   void run(const RopeAngles& op) override;
-  void run(const Rope& op) override;
-  void run(const KvStore& op) override;
+  void run(const RopeStore& op) override;
   void run(const PagedAttention& op) override;
   void run(const Routing& op) override;
   void run(const ExpertMlp& op) override;
-  void run(const Add& op) override;
   void run(const Rows& op) override;
   bool draws() const override { return true; }
   void run(const Draw& op) override;
@@ -121,7 +119,6 @@ class CudaBackend : public Backend {
     check(cudaLaunchKernelEx(&config, kernel, P(arguments)...), kernel_name);
   }
 #endif
-  void run_exact(const MatMul& op);
   /// x [T, columns] in bf16, rows zero-filled to whole chunks: x itself if it is that, else taken from the workspace
   /// (null while measuring).
   const uint16_t* round_inputs(const Tensor& x, const PanelFormat& format);

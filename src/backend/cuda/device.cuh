@@ -31,6 +31,27 @@ __device__ inline uint32_t bf16_pair(float low, float high) {
   return reinterpret_cast<const uint32_t&>(pair);
 }
 
+/// Where results go in f32 or bf16, as the tensor has them.
+struct FloatOut {
+  explicit FloatOut(const Tensor& t) : data(t.raw()), bf16(t.dtype() == DType::bf16) {}
+
+  __device__ void put(int64_t at, float v) const {
+    if (bf16)
+      static_cast<uint16_t*>(data)[at] = bf16_bits(v);
+    else
+      static_cast<float*>(data)[at] = v;
+  }
+  __device__ void put(int64_t at, const float4& v) const {  // at: a multiple of 4
+    if (bf16)
+      *reinterpret_cast<uint2*>(static_cast<uint16_t*>(data) + at) = {bf16_pair(v.x, v.y), bf16_pair(v.z, v.w)};
+    else
+      *reinterpret_cast<float4*>(static_cast<float*>(data) + at) = v;
+  }
+
+  void* data;
+  bool bf16;
+};
+
 __device__ inline float warp_sum(float v) {
   for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(all_lanes, v, d);
   return v;

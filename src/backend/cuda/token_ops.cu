@@ -1,7 +1,8 @@
 // The ops on single tokens: all bound by bytes that are few beside the weights. A thread block, or a warp, per
 // token.
-#include "backend/cuda/device.cuh"
 #include "backend/cuda/kv_layout.h"
+#include "backend/cuda/norm_row.cuh"
+#include "chorus/error.h"
 
 namespace chorus::cuda {
 namespace {
@@ -14,19 +15,14 @@ __global__ void embedding_kernel(const std::byte* table, PanelFormat f, const in
     out[blockIdx.x * f.columns + c] = weight_at<kind>(panel, f, int(id % panel_rows), c);
 }
 
-__global__ void rms_norm_kernel(const float* x, const float* weight, float eps, float* out, int64_t hidden) {
-  __shared__ float warp_sums[32];
-  x += blockIdx.x * hidden;
-  out += blockIdx.x * hidden;
-  float square_sum = 0;
-  for (int64_t h = threadIdx.x; h < hidden; h += blockDim.x) square_sum = fmaf(x[h], x[h], square_sum);
-  square_sum = warp_sum(square_sum);
-  if (threadIdx.x % 32 == 0) warp_sums[threadIdx.x / 32] = square_sum;
-  __syncthreads();
-  float total = 0;
-  for (unsigned w = 0; w < blockDim.x / 32; ++w) total += warp_sums[w];
-  const float scale = 1 / sqrtf(total / float(hidden) + eps);
-  for (int64_t h = threadIdx.x; h < hidden; h += blockDim.x) out[h] = x[h] * scale * weight[h];
+template <bool in_registers>
+__global__ void __launch_bounds__(norm_threads)
+    rms_norm_kernel(const float* x, const float* weight, float eps, FloatOut out, int hidden) {
+  let_next_start();
+  __shared__ float warp_sums[norm_threads / 32];
+  const int64_t first = int64_t(blockIdx.x) * hidden;
+  norm_row<in_registers>(x + first, weight, eps, hidden, 1, warp_sums,
+                         [&](int h, const auto& v) { out.put(first + h, v); });
 }
 
 __global__ void rope_angles_kernel(const int32_t* positions, const float* frequencies, float scale, float* out,
@@ -39,72 +35,71 @@ __global__ void rope_angles_kernel(const int32_t* positions, const float* freque
   }
 }
 
-__global__ void rope_kernel(const float* x, int64_t x_stride, const float* angles, float* out, int64_t heads,
-                            int64_t half) {
-  x += blockIdx.x * x_stride;
-  out += blockIdx.x * heads * 2 * half;
-  angles += blockIdx.x * 2 * half;
-  for (int64_t i = threadIdx.x; i < heads * half; i += blockDim.x) {
-    const int64_t pair = i % half, low = i / half * 2 * half + pair, high = low + half;
-    const float cosine = angles[pair], sine = angles[half + pair], a = x[low], b = x[high];
-    out[low] = a * cosine - b * sine;
-    out[high] = b * cosine + a * sine;
+/// Results of a rotation: four neighbours of the lower half of a head, and those of the upper half.
+struct Quads {
+  float4 low, high;
+};
+__device__ inline Quads rotated(const Quads& x, const float4& c, const float4& s) {
+  return {{x.low.x * c.x - x.high.x * s.x, x.low.y * c.y - x.high.y * s.y, x.low.z * c.z - x.high.z * s.z,
+           x.low.w * c.w - x.high.w * s.w},
+          {x.high.x * c.x + x.low.x * s.x, x.high.y * c.y + x.low.y * s.y, x.high.z * c.z + x.low.z * s.z,
+           x.high.w * c.w + x.low.w * s.w}};
+}
+
+struct RopeStoreArgs {
+  const float *qkv, *angles;
+  const int32_t* slots;
+  FloatOut q;
+  uint16_t *keys, *values;
+  int heads, kv_heads, dim;
+
+  /// Four neighbouring dimensions of a key, which lie side by side in the cache, too.
+  __device__ void put_key(uint16_t* head, int token, int d, const float4& v) const {
+    *reinterpret_cast<uint2*>(head + key_at(token, d)) = {bf16_pair(v.x, v.y), bf16_pair(v.z, v.w)};
   }
-}
-
-__global__ void kv_store_kernel(const float* k, const float* v, int64_t v_stride, const int32_t* slots,
-                                uint16_t* keys, uint16_t* values, int64_t heads, int64_t dim) {
-  const int64_t t = blockIdx.x, slot = slots[t];
-  for (int64_t i = threadIdx.x; i < heads * dim; i += blockDim.x) {
-    const int64_t head = (slot / kv_block_tokens * heads + i / dim) * kv_block_tokens * dim;
-    const int token = int(slot % kv_block_tokens), d = int(i % dim);
-    keys[head + key_at(token, d)] = bf16_bits(k[t * heads * dim + i]);
-    values[head + value_at(token, d)] = bf16_bits(v[t * v_stride + i]);
+  __device__ void put_value(uint16_t* head, int token, int d, const float4& v) const {
+    head[value_at(token, d)] = bf16_bits(v.x);
+    head[value_at(token, d + 1)] = bf16_bits(v.y);
+    head[value_at(token, d + 2)] = bf16_bits(v.z);
+    head[value_at(token, d + 3)] = bf16_bits(v.w);
   }
-}
+};
 
-/// True if expert a with logit x comes before expert b with logit y.
-__device__ bool before(float x, int a, float y, int b) {
-  return x > y || (x == y && a < b);
-}
-
-// A warp per token takes the best that comes after the one before, K times: no list, any number of experts.
-__global__ void routing_kernel(const float* logits, int32_t* experts, float* weights, int count, int chosen) {
-  const int lane = int(threadIdx.x);
-  logits += int64_t(blockIdx.x) * count;
-  experts += int64_t(blockIdx.x) * chosen;
-  weights += int64_t(blockIdx.x) * chosen;
-  float last = INFINITY, largest = 0, sum = 0;
-  int last_expert = -1;
-  for (int k = 0; k < chosen; ++k) {
-    float best = -INFINITY;
-    int expert = count;  // none yet: after every expert of the same logit
-    for (int e = lane; e < count; e += 32) {
-      const float logit = isnan(logits[e]) ? -INFINITY : logits[e];
-      if (before(last, last_expert, logit, e) && before(logit, e, best, expert)) best = logit, expert = e;
-    }
-    for (int d = 16; d > 0; d /= 2) {
-      const float other = __shfl_xor_sync(all_lanes, best, d);
-      const int other_expert = __shfl_xor_sync(all_lanes, expert, d);
-      if (before(other, other_expert, best, expert)) best = other, expert = other_expert;
-    }
-    last = best;
-    last_expert = expert;
-    if (k == 0) largest = best;
-    const float weight = expf(best - largest);
-    sum += weight;
-    if (lane == 0) experts[k] = expert, weights[k] = weight;
+// Grid: tokens x parts of their heads; a thread has a pair of quads.
+__global__ void rope_store_kernel(const __grid_constant__ RopeStoreArgs a) {
+  let_next_start();
+  wait_for_inputs();
+  const int half = a.dim / 2, all_heads = a.heads + 2 * a.kv_heads, item = int(blockIdx.y * blockDim.x + threadIdx.x);
+  const int n = item / (half / 4), d = item % (half / 4) * 4;
+  if (n >= all_heads) return;
+  const int64_t t = blockIdx.x;
+  const float* const x = a.qkv + (t * all_heads + n) * a.dim + d;
+  Quads v{*reinterpret_cast<const float4*>(x), *reinterpret_cast<const float4*>(x + half)};
+  if (n < a.heads + a.kv_heads) {
+    const float* const angles = a.angles + t * a.dim + d;
+    v = rotated(v, *reinterpret_cast<const float4*>(angles), *reinterpret_cast<const float4*>(angles + half));
   }
-  if (lane == 0)
-    for (int k = 0; k < chosen; ++k) weights[k] /= sum;
-}
-
-__global__ void add_kernel(const float* a, const float* b, float* out, int64_t n) {
-  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i < n) out[i] = a[i] + b[i];
+  if (n < a.heads) {
+    const int64_t at = (t * a.heads + n) * a.dim + d;
+    a.q.put(at, v.low);
+    a.q.put(at + half, v.high);
+    return;
+  }
+  const int64_t slot = a.slots[t];
+  const int token = int(slot % kv_block_tokens), g = (n - a.heads) % a.kv_heads;
+  const int64_t head = (slot / kv_block_tokens * a.kv_heads + g) * kv_block_tokens * a.dim;
+  if (n < a.heads + a.kv_heads) {
+    a.put_key(a.keys + head, token, d, v.low);
+    a.put_key(a.keys + head, token, d + half, v.high);
+  } else {
+    a.put_value(a.values + head, token, d, v.low);
+    a.put_value(a.values + head, token, d + half, v.high);
+  }
 }
 
 __global__ void rows_kernel(const float* x, const int32_t* index, float* out, int64_t columns) {
+  let_next_start();
+  wait_for_inputs();
   const int64_t from = index[blockIdx.x];
   for (int64_t c = threadIdx.x; c < columns; c += blockDim.x)
     out[blockIdx.x * columns + c] = x[from * columns + c];
@@ -124,8 +119,10 @@ void CudaBackend::run(const Embedding& op) {
 
 void CudaBackend::run(const RmsNorm& op) {
   if (workspace().measuring()) return;
-  launch("rms_norm", rms_norm_kernel, {.x = op.x.size(0)}, op.x.data<float>(), op.weight.data<float>(), op.eps,
-         op.out.data<float>(), op.x.size(1));
+  const int64_t hidden = op.x.size(1);
+  launch("rms_norm", norm_in_registers(hidden) ? rms_norm_kernel<true> : rms_norm_kernel<false>,
+         {.x = op.x.size(0), .threads = norm_threads, .overlap = true}, op.x.data<float>(), op.weight.data<float>(),
+         op.eps, FloatOut(op.out), int(hidden));
 }
 
 void CudaBackend::run(const RopeAngles& op) {
@@ -135,34 +132,28 @@ void CudaBackend::run(const RopeAngles& op) {
          op.frequencies.size(0));
 }
 
-void CudaBackend::run(const Rope& op) {
+void CudaBackend::run(const RopeStore& op) {
   if (workspace().measuring()) return;
-  launch("rope", rope_kernel, {.x = op.x.size(0)}, op.x.data<float>(), op.x_stride, op.angles.data<float>(),
-         op.out.data<float>(), op.x.size(1), op.x.size(2) / 2);
-}
-
-void CudaBackend::run(const KvStore& op) {
-  if (workspace().measuring()) return;
-  launch("kv_store", kv_store_kernel, {.x = op.slots.size(0)}, op.k.data<float>(), op.v.data<float>(), op.v_stride,
-         op.slots.data<int32_t>(), static_cast<uint16_t*>(op.kv.keys.raw()),
-         static_cast<uint16_t*>(op.kv.values.raw()), op.kv.kv_heads, op.kv.head_dim);
-}
-
-void CudaBackend::run(const Routing& op) {
-  if (workspace().measuring()) return;
-  launch("routing", routing_kernel, {.x = op.logits.size(0), .threads = 32}, op.logits.data<float>(),
-         op.experts.data<int32_t>(), op.weights.data<float>(), int(op.logits.size(1)), int(op.experts.size(1)));
-}
-
-void CudaBackend::run(const Add& op) {
-  if (workspace().measuring()) return;
-  launch("add", add_kernel, {.x = (op.a.elements() + 255) / 256}, op.a.data<float>(), op.b.data<float>(),
-         op.out.data<float>(), op.a.elements());
+  constexpr int threads = 128;
+  const int64_t dim = op.kv.head_dim, quads = op.qkv.size(1) * dim / 8;
+  if (dim % 8 != 0)
+    throw Error(Fault::model, "head_dim is not supported").with("expected", "a multiple of 8").with("actual", dim);
+  launch("rope_store", rope_store_kernel,
+         {.x = op.qkv.size(0), .y = (quads + threads - 1) / threads, .threads = threads, .overlap = true},
+         RopeStoreArgs{.qkv = op.qkv.data<float>(),
+                       .angles = op.angles.data<float>(),
+                       .slots = op.slots.data<int32_t>(),
+                       .q = FloatOut(op.out),
+                       .keys = static_cast<uint16_t*>(op.kv.keys.raw()),
+                       .values = static_cast<uint16_t*>(op.kv.values.raw()),
+                       .heads = int(op.out.size(1)),
+                       .kv_heads = int(op.kv.kv_heads),
+                       .dim = int(dim)});
 }
 
 void CudaBackend::run(const Rows& op) {
   if (workspace().measuring()) return;
-  launch("rows", rows_kernel, {.x = op.index.size(0)}, op.x.data<float>(), op.index.data<int32_t>(),
+  launch("rows", rows_kernel, {.x = op.index.size(0), .overlap = true}, op.x.data<float>(), op.index.data<int32_t>(),
          op.out.data<float>(), op.x.size(1));
 }
 

@@ -91,22 +91,6 @@ Values rope_angles(const RopeAngles& op) {
   return out;
 }
 
-Values rope(const Rope& op) {
-  const int64_t heads = op.x.size(1), dim = op.x.size(2), half = dim / 2;
-  Values out(size_t(op.out.elements()));
-  for (int64_t t = 0; t < op.x.size(0); ++t)
-    for (int64_t n = 0; n < heads; ++n)
-      for (int64_t i = 0; i < half; ++i) {
-        const float* x = op.x.data<float>() + t * op.x_stride + n * dim;
-        const double c = double(op.angles.row<float>(t)[size_t(i)]);
-        const double s = double(op.angles.row<float>(t)[size_t(half + i)]);
-        double* y = &out[size_t((t * heads + n) * dim)];
-        y[i] = double(x[i]) * c - double(x[i + half]) * s;
-        y[i + half] = double(x[i + half]) * c + double(x[i]) * s;
-      }
-  return out;
-}
-
 Values expert_mlp(const ExpertMlp& op) {
   const int64_t hidden = op.x.size(1), chosen = op.experts.size(1);
   const double limit = double(op.activation.limit), alpha = double(op.activation.alpha);
@@ -128,13 +112,6 @@ Values expert_mlp(const ExpertMlp& op) {
   return out;
 }
 
-Values add(const Add& op) {
-  Values out;
-  for (int64_t i = 0; i < op.a.elements(); ++i)
-    out.push_back(double(op.a.data<float>()[i]) + double(op.b.data<float>()[i]));
-  return out;
-}
-
 Values rows(const Rows& op) {
   Values out;
   for (const int32_t i : op.index.values<int32_t>()) {
@@ -145,10 +122,11 @@ Values rows(const Rows& op) {
 }
 
 Routed routing(const Routing& op) {
-  Routed out;
-  const int64_t chosen = op.experts.size(1);
-  for (int64_t t = 0; t < op.logits.size(0); ++t) {
-    const Values logits = token(op.logits, t);
+  const int64_t chosen = op.experts.size(1), tokens = op.x.size(0);
+  Routed out{.normed = rms_norm({.x = op.x, .weight = op.norm, .eps = op.eps, .out = {}}), .experts = {}, .weights = {}};
+  for (int64_t t = 0; t < tokens; ++t) {
+    const auto first = out.normed.begin() + t * op.x.size(1);
+    const Values logits = apply(op.router.weight, op.router.bias, 0, {first, first + op.x.size(1)});
     std::vector<int32_t> order(logits.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(),
@@ -163,17 +141,29 @@ Routed routing(const Routing& op) {
   return out;
 }
 
-void kv_store(const KvStore& op, KvValues& kv) {
-  const int64_t row = op.kv.kv_heads * op.kv.head_dim;
+Values rope_store(const RopeStore& op, KvValues& kv) {
+  const int64_t dim = op.kv.head_dim, half = dim / 2, kv_heads = op.kv.kv_heads, heads = op.qkv.size(1) - 2 * kv_heads;
+  Values out;
   for (int64_t t = 0; t < op.slots.size(0); ++t) {
-    const int64_t slot = op.slots.data<int32_t>()[t];
-    kv.keys.resize(std::max(kv.keys.size(), size_t((slot + 1) * row)));
+    const auto row = op.qkv.row<float>(t);
+    Values x(row.begin(), row.end());
+    for (int64_t n = 0; n < heads + kv_heads; ++n)
+      for (int64_t i = 0; i < half; ++i) {
+        const double c = double(op.angles.row<float>(t)[size_t(i)]), s = double(op.angles.row<float>(t)[size_t(half + i)]);
+        double &low = x[size_t(n * dim + i)], &high = x[size_t(n * dim + half + i)];
+        const double a = low, b = high;
+        low = a * c - b * s;
+        high = b * c + a * s;
+      }
+    const auto k = x.begin() + heads * dim, v = k + kv_heads * dim;
+    out.insert(out.end(), x.begin(), k);
+    const auto at = size_t(op.slots.data<int32_t>()[t] * kv_heads * dim), n = size_t(kv_heads * dim);
+    kv.keys.resize(std::max(kv.keys.size(), at + n));
     kv.values.resize(kv.keys.size());
-    for (int64_t i = 0; i < row; ++i) {
-      kv.keys[size_t(slot * row + i)] = double(op.k.data<float>()[t * row + i]);
-      kv.values[size_t(slot * row + i)] = double(op.v.data<float>()[t * op.v_stride + i]);
-    }
+    std::copy_n(k, n, &kv.keys[at]);
+    std::copy_n(v, n, &kv.values[at]);
   }
+  return out;
 }
 
 Values paged_attention(const PagedAttention& op, const KvValues& kv) {

@@ -15,12 +15,11 @@ Values embedding(const Embedding& op);
 Values rms_norm(const RmsNorm& op);
 Values mat_mul(const MatMul& op);
 Values rope_angles(const RopeAngles& op);
-Values rope(const Rope& op);
 Values expert_mlp(const ExpertMlp& op);
-Values add(const Add& op);
 Values rows(const Rows& op);
 
 struct Routed {
+  Values normed;                 ///< [T, H]
   std::vector<int32_t> experts;  ///< [T, K]
   Values weights;                ///< [T, K]
 };
@@ -30,7 +29,7 @@ Routed routing(const Routing& op);
 struct KvValues {
   Values keys, values;
 };
-void kv_store(const KvStore& op, KvValues& kv);
+Values rope_store(const RopeStore& op, KvValues& kv);
 Values paged_attention(const PagedAttention& op, const KvValues& kv);
 
 }  // namespace chorus::reference
