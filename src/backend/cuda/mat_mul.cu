@@ -159,10 +159,6 @@ const uint16_t* CudaBackend::round_inputs(const Tensor& x, const PanelFormat& f)
 }
 
 void CudaBackend::run(const MatMul& op) {
-  if (op.exact_inputs) {
-    if (!workspace().measuring()) run_exact(op);
-    return;
-  }
   const PanelFormat f = format_of(op.linear.weight);
   const int64_t tokens = op.x.size(0);
   const Arena::Scope scope(workspace());
