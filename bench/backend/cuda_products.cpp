@@ -1,5 +1,5 @@
-// The products of a gpt-oss-20b layer and its lm_head on a CUDA device, through the ops: time, the weights' bytes per
-// second and the multiply-adds per second, for batches and for prefill chunks.   cuda_products [tokens...]
+// The products of a gpt-oss-20b layer and its lm_head on a CUDA device, through the ops: time, the weights' bytes
+// per second and the multiply-adds per second, for batches and for prefill chunks.   cuda_products [tokens...]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -37,30 +37,31 @@ class Bench {
 
   void run(int64_t tokens) {
     const auto dense = [&](const Linear& w, int64_t rows) {
-      backend_->run(MatMul{
-          .x = part(x_, rows, w.inputs()), .linear = w, .out = part(out_, rows, w.outputs())});
+      backend_->run(MatMul{.x = part(x_, rows, w.inputs()), .linear = w, .out = part(out_, rows, w.outputs())});
     };
     report("qkv", tokens, qkv_[0].weight, 1, [&](int i) { dense(qkv_[size_t(i % 2)], tokens); });
     report("o", tokens, o_[0].weight, 1, [&](int i) { dense(o_[size_t(i % 2)], tokens); });
     if (tokens <= 256) {
       head_out_ = head_out_.empty() ? backend_->allocate(DType::f32, {256 * int64_t(201088)}) : head_out_;
       report("lm_head", tokens, head_.weight, 1, [&](int) {
-        backend_->run(MatMul{.x = part(x_, tokens, 2880),
-                             .linear = head_,
-                             .out = part(head_out_, tokens, 201088)});
+        backend_->run(
+            MatMul{.x = part(x_, tokens, 2880), .linear = head_, .out = part(head_out_, tokens, 201088)});
       });
     }
     const auto routed = routing(tokens);
-    report("experts", tokens, gate_[0].weight, 3, [&](int i) {
-      backend_->run(ExpertMlp{.x = part(x_, tokens, 2880),
-                              .experts = routed.experts,
-                              .weights = routed.weights,
-                              .gate = gate_[size_t(i % 2)],
-                              .up = up_[size_t(i % 2)],
-                              .down = down_[size_t(i % 2)],
-                              .activation = {},
-                              .out = part(out_, tokens, 2880)});
-    }, routed.distinct, tokens * 4);
+    report(
+        "experts", tokens, gate_[0].weight, 3,
+        [&](int i) {
+          backend_->run(ExpertMlp{.x = part(x_, tokens, 2880),
+                                  .experts = routed.experts,
+                                  .weights = routed.weights,
+                                  .gate = gate_[size_t(i % 2)],
+                                  .up = up_[size_t(i % 2)],
+                                  .down = down_[size_t(i % 2)],
+                                  .activation = {},
+                                  .out = part(out_, tokens, 2880)});
+        },
+        routed.distinct, tokens * 4);
   }
 
  private:
@@ -92,9 +93,16 @@ class Bench {
     const int64_t groups = matrices * rows * columns / group;
     codes_.resize(size_t(matrices * rows * columns * bits / 8));
     if (codes_.size() > filled_) fill(codes_), filled_ = codes_.size();
-    Matrix m{.coding = coding, .layout = Layout::rows, .bits = bits, .group_size = group, .matrices = matrices,
-             .rows = rows, .columns = columns, .data = Tensor(DType::u8, {matrices * rows, columns * bits / 8}, codes_.data()),
-             .scales = {}, .quant_biases = {}};
+    Matrix m{.coding = coding,
+             .layout = Layout::rows,
+             .bits = bits,
+             .group_size = group,
+             .matrices = matrices,
+             .rows = rows,
+             .columns = columns,
+             .data = Tensor(DType::u8, {matrices * rows, columns * bits / 8}, codes_.data()),
+             .scales = {},
+             .quant_biases = {}};
     if (coding == Coding::mxfp4) {
       scales_.assign(size_t(groups), 121);
       m.scales = Tensor(DType::u8, {matrices * rows, columns / group}, scales_.data());
@@ -131,8 +139,8 @@ class Bench {
     return r;
   }
 
-  void report(const char* name, int64_t tokens, const Matrix& m, int64_t of_them, const std::function<void(int)>& call,
-              int64_t matrices = 1, int64_t rows = 0) {
+  void report(const char* name, int64_t tokens, const Matrix& m, int64_t of_them,
+              const std::function<void(int)>& call, int64_t matrices = 1, int64_t rows = 0) {
     const Arena::Scope scope(backend_->workspace());
     const auto wait = [&] { backend_->download(nullptr, out_, 0); };
     for (int i = 0; i < 4; ++i) call(i);

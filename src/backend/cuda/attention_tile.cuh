@@ -10,7 +10,7 @@
 
 #include "backend/cuda/device.cuh"
 #include "backend/cuda/kv_layout.h"
-#include "backend/cuda/mma.cuh"
+#include "backend/cuda/instructions.cuh"
 
 namespace chorus::cuda {
 

@@ -66,7 +66,8 @@ __device__ float swiglu(float gate, float up, float alpha, float limit) {
   return g / (1 + expf(-alpha * g)) * (u + 1);
 }
 
-/// act = swiglu(gate(x), up(x)); a unit is a panel of each: x [tokens, padded columns] bf16; act [pairs, act_padded] bf16, in the order of the sort.
+/// act = swiglu(gate(x), up(x)); a unit is a panel of each: x [tokens, padded columns] bf16; act [pairs,
+/// act_padded] bf16, in the order of the sort.
 struct GateUp {
   Weights gate, up;
   const uint16_t* x;
@@ -86,7 +87,8 @@ struct GateUp {
     return x + int64_t(sorted.order[sorted_pair] / choices) * gate.format.padded_columns();
   }
   /// The unit's sums of one row.
-  __device__ void put(int expert, int64_t sorted_pair, int64_t unit, int row_in_panel, const float (&sums)[2]) const {
+  __device__ void put(int expert, int64_t sorted_pair, int64_t unit, int row_in_panel,
+                      const float (&sums)[2]) const {
     const int64_t row = unit * panel_rows + row_in_panel;
     if (row >= gate.format.rows) return;
     const float value = swiglu(sums[0] + gate.bias_of(expert, row), sums[1] + up.bias_of(expert, row),
@@ -112,7 +114,8 @@ struct Down {
   __device__ const uint16_t* inputs(int64_t sorted_pair) const {
     return act + sorted_pair * down.format.padded_columns();
   }
-  __device__ void put(int expert, int64_t sorted_pair, int64_t unit, int row_in_panel, const float (&sums)[2]) const {
+  __device__ void put(int expert, int64_t sorted_pair, int64_t unit, int row_in_panel,
+                      const float (&sums)[2]) const {
     const int64_t pair = sorted.order[sorted_pair];
     for (int p = 0; p < 2; ++p) {
       const int64_t row = (unit * 2 + p) * panel_rows + row_in_panel;
@@ -173,19 +176,20 @@ __global__ void __launch_bounds__(block_threads, 2) block_kernel(Product product
   const int first_unit = int(blockIdx.x) * (block_warps / 2), warp = int(threadIdx.x) / 32;
   const std::byte* panels[2];
   product.panels(tile.expert, min(first_unit + warp / 2, product.units() - 1), panels);
-  const uint16_t* const rows[2] = {
-      product.inputs(tile.first + min(int(threadIdx.x) / 8, tile.count - 1)),
-      product.inputs(tile.first + min(int(threadIdx.x) / 8 + 32, tile.count - 1))};
+  const uint16_t* const rows[2] = {product.inputs(tile.first + min(int(threadIdx.x) / 8, tile.count - 1)),
+                                   product.inputs(tile.first + min(int(threadIdx.x) / 8 + 32, tile.count - 1))};
   multiply_block<false>(product.format(), panels[warp % 2], rows, (tile.count + 7) / 8, -1, shared);
   shared.for_each(shared.outputs / 2, tile.count, [&](int i, int token) {
     const int unit = i / panel_rows, row = i % panel_rows;
     if (first_unit + unit < product.units())
       product.put(tile.expert, tile.first + token, first_unit + unit, row,
-                  {shared.sums[unit * 2 * panel_rows + row][token], shared.sums[(unit * 2 + 1) * panel_rows + row][token]});
+                  {shared.sums[unit * 2 * panel_rows + row][token],
+                   shared.sums[(unit * 2 + 1) * panel_rows + row][token]});
   });
 }
 
-__global__ void combine_kernel(const float* parts, int choices, const float* residual, float* out, int64_t columns) {
+__global__ void combine_kernel(const float* parts, int choices, const float* residual, float* out,
+                               int64_t columns) {
   const int64_t t = blockIdx.x;
   for (int64_t c = threadIdx.x; c < columns; c += blockDim.x) {
     float sum = 0;
@@ -208,7 +212,8 @@ void CudaBackend::run(const ExpertMlp& op) {
   const int64_t pairs = tokens * choices, act_padded = down.format.padded_columns();
   if (experts > max_experts)
     throw Error(Fault::model, "too many experts for this backend")
-        .with("expected at most", max_experts).with("actual", experts);
+        .with("expected at most", max_experts)
+        .with("actual", experts);
   if (gate.format.kind != up.format.kind || gate.format.group_size != up.format.group_size ||
       gate.format.wide_scales != up.format.wide_scales)
     throw Error(Fault::model, "gate and up of the experts are quantised differently");
@@ -235,7 +240,9 @@ void CudaBackend::run(const ExpertMlp& op) {
     const auto launch_one = [&]<typename P>(const char* name, const P& product) {
       dispatch_coded(product.format(), [&]<typename Coded>() {
         launch(name, stream_kernel<Coded, n_tiles, P>,
-               {.x = std::min(tiles * int64_t(product.units()), resident), .threads = stream_threads, .overlap = true},
+               {.x = std::min(tiles * int64_t(product.units()), resident),
+                .threads = stream_threads,
+                .overlap = true},
                product);
       });
     };

@@ -2,13 +2,10 @@
 // the copy engine (cp.async.bulk): one warp of the thread block asks for them, all of its warps read them.
 #pragma once
 
+#include "backend/cuda/instructions.cuh"
 #include "backend/cuda/attention_tile.cuh"
 
 namespace chorus::cuda {
-
-__device__ inline uint32_t shared_address(const void* p) {
-  return uint32_t(__cvta_generic_to_shared(p));
-}
 
 /// An mbarrier in shared memory.
 struct Barrier {

@@ -60,7 +60,8 @@ void put_mxfp4(const Matrix& m, const MatrixRow& from, int row, const PanelForma
   const auto &first = pair_table[size_t(row / 8)], &second = pair_table[size_t(2 + row / 8)];
   for (int64_t c = 0; c < m.columns; c += 4) {
     std::byte* at = panel + f.code_at(row, c);
-    put(at, load_unaligned<uint32_t>(at) | first[size_t(from.codes[c / 2])] | second[size_t(from.codes[c / 2 + 1])]);
+    put(at,
+        load_unaligned<uint32_t>(at) | first[size_t(from.codes[c / 2])] | second[size_t(from.codes[c / 2 + 1])]);
   }
 }
 

@@ -1,7 +1,6 @@
-// Products of many tokens (panel_product.cuh): a thread block of eight warps computes, for a tile of up to 64 tokens,
-// a panel a warp. A stage of shared memory holds a chunk of the tokens' inputs, for all warps, and of every
-// warp's panel, for it alone, and several stages are
-// on their way.
+// Products of many tokens (panel_product.cuh): a thread block of eight warps computes, for a tile of up to 64
+// tokens, a panel a warp. A stage of shared memory holds a chunk of the tokens' inputs, for all warps, and of
+// every warp's panel, for it alone, and several stages are on their way.
 #pragma once
 
 #include "backend/cuda/panel_product.cuh"
@@ -49,8 +48,9 @@ struct BlockShared {
 };
 extern __shared__ uint4 block_memory[];
 
-/// A chunk of 64 tokens: 128 bytes each, the halves of odd tokens in changed places, so that eight lanes read all banks.
-/// The thread copies 16 bytes of two tokens, threadIdx.x / 8 and 32 more, and reads those of token lane / 4 of a tile.
+/// A chunk of 64 tokens: 128 bytes each, the halves of odd tokens in changed places, so that eight lanes read all
+/// banks. The thread copies 16 bytes of two tokens, threadIdx.x / 8 and 32 more, and reads those of token lane / 4
+/// of a tile.
 struct StagedTokens {
   static constexpr uint32_t stage_bytes = block_tokens * 128;
   uint32_t to, from[2];
@@ -88,11 +88,12 @@ struct ClassWalk {
   }
 };
 
-/// shared.sums of the warp's panel for 8 * tiles of the tokens whose inputs are `rows`: of all classes, or of class
-/// `only`. Ends with the sums there for all threads.
+/// shared.sums of the warp's panel for 8 * tiles of the tokens whose inputs are `rows`: of all classes, or of
+/// class `only`. Ends with the sums there for all threads.
 template <int tiles, bool one_class, typename Coded>
 __device__ __forceinline__ void multiply_tiles(const PanelFormat& f, const std::byte* panel,
-                                               const uint16_t* const (&rows)[2], int only, BlockShared<Coded>& shared) {
+                                               const uint16_t* const (&rows)[2], int only,
+                                               BlockShared<Coded>& shared) {
   constexpr unsigned stages = block_stages<Coded>, stage_bytes = block_warps * Coded::copy_bytes;
   const int warp = int(threadIdx.x) / 32, chunks = int(f.chunks()), first = one_class ? only : 0;
   const int chunk_bytes = int(f.chunk_bytes());
@@ -130,8 +131,8 @@ __device__ __forceinline__ void multiply_tiles(const PanelFormat& f, const std::
 #pragma unroll
       for (int n = 0; n < tiles; ++n) {
         const uint4 in = tokens.load(stage, n, half);
-        mma(sums[n], a[0], in.x, in.y);
-        mma(sums[n], a[1], in.z, in.w);
+        multiply(sums[n], a[0], in.x, in.y);
+        multiply(sums[n], a[1], in.z, in.w);
       }
     }
     if (walk.advance(chunks) || i + 1 == count) {

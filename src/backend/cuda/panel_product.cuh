@@ -1,65 +1,24 @@
 // Panels times tokens on the tensor cores: what the dense and the expert products share.
 //
-// A token's sum over the inputs is cut into four classes, chunks c, c + 4, c + 8, ... of class c; a class is summed
-// in the order of its chunks, and the classes are added in their order: ((0 + 1) + 2) + 3. Every form of the product
-// keeps to that, so that a token's result depends neither on the form, nor on its place in a tile, nor on the other
-// tokens:
-//   stream  (few tokens)  four warps take a class each and stream the panels from memory to registers, chunks ahead
-//                         of their use; bound by the weights' bytes
-//   block   (many)        warps take panels of their own and share the tokens' inputs in shared memory; bound by the
-//                         tensor cores. Either every warp goes through the four classes in turn, or four blocks of a
-//                         cluster take one each.
+// A token's sum over the inputs is cut into four classes, chunks c, c + 4, c + 8, ... of class c; a class is
+// summed in the order of its chunks, and the classes are added in their order: ((0 + 1) + 2) + 3. Every form of
+// the product keeps to that, so that a token's result depends neither on the form, nor on its place in a tile, nor
+// on the other tokens:
+//   stream (few tokens)  Four warps take a class each and stream the panels through rings of their own in shared
+//                        memory. Bound by the weights' bytes, or by unpacking them.
+//   block (many)         Warps take panels of their own and share the tokens' inputs. Every warp goes through the
+//                        classes in turn, or four blocks of a cluster take one each.
 #pragma once
 
 #include "backend/cuda/device.cuh"
+#include "backend/cuda/instructions.cuh"
 
 namespace chorus::cuda {
 
 constexpr int classes = 4;
 
-__device__ inline void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-/// Addresses in shared memory are 32 bits: to compute with generic ones costs as much as to unpack the weights.
-__device__ inline uint32_t shared_address(const void* p) {
-  return uint32_t(__cvta_generic_to_shared(p));
-}
-__device__ inline uint4 load_shared_16(uint32_t at) {
-  uint4 v;
-  asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(at) : "memory");
-  return v;
-}
-__device__ inline uint2 load_shared_8(uint32_t at) {
-  uint2 v;
-  asm volatile("ld.shared.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(at) : "memory");
-  return v;
-}
-__device__ inline uint32_t load_shared_4(uint32_t at) {
-  uint32_t v;
-  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at) : "memory");
-  return v;
-}
-
-template <int bytes>
-__device__ inline void copy_async(uint32_t shared, const void* global) {
-  if constexpr (bytes == 16)
-    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(shared), "l"(global) : "memory");
-  else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared), "l"(global), "n"(bytes) : "memory");
-}
-__device__ inline void commit_copies() {
-  asm volatile("cp.async.commit_group;" ::: "memory");
-}
-/// All but the `newer` groups that were committed last have come, those of this thread.
-template <int newer>
-__device__ inline void wait_for_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(newer) : "memory");
-}
-
-/// What the kernels of a matrix are compiled for. `general`: affine codes whose scales are f32, or of groups of 32.
+/// What the kernels of a matrix are compiled for. `general`: affine codes whose scales are f32, or of groups
+/// of 32.
 template <PanelKind kind_, bool general_>
 struct Coded {
   static constexpr PanelKind kind = kind_;
@@ -93,8 +52,7 @@ struct Chunk {
   __device__ static void copy(uint32_t to, const std::byte* chunk) {
     const int lane = int(threadIdx.x) % 32;
 #pragma unroll
-    for (int p = 0; p < Coded::pieces; ++p)
-      copy_async<16>(to + lane * 16 + p * 512, chunk + lane * 16 + p * 512);
+    for (int p = 0; p < Coded::pieces; ++p) copy_async<16>(to + lane * 16 + p * 512, chunk + lane * 16 + p * 512);
     if constexpr (Coded::lane_scale_bytes > 0)
       copy_async<Coded::lane_scale_bytes>(to + Coded::pieces * 512 + lane * Coded::lane_scale_bytes,
                                           chunk + Coded::pieces * 512 + lane / 4 * Coded::lane_scale_bytes);

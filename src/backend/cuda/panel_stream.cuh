@@ -1,6 +1,6 @@
-// Products of few tokens (panel_product.cuh): a thread block takes units, one after the other, each of some panels for
-// one tile of up to 8 * n_tiles tokens. Every warp copies the chunks of its class to a ring of its own in shared
-// memory, ahead of the arithmetic across the borders of units.
+// Products of few tokens (panel_product.cuh): a thread block takes units, one after the other, each of some panels
+// for one tile of up to 8 * n_tiles tokens. Every warp copies the chunks of its class to a ring of its own in
+// shared memory, ahead of the arithmetic across the borders of units.
 #pragma once
 
 #include "backend/cuda/panel_product.cuh"
@@ -13,8 +13,8 @@ constexpr int stream_blocks(int n_tiles) {
   return n_tiles == 1 ? 6 : n_tiles == 2 ? 5 : 4;
 }
 
-/// A thread block's share of `units`. The blocks of a multiprocessor (blockIdx.x, and the number of multiprocessors
-/// more, as a rule) get neighbouring ones: they meet the same tokens, which then stay in its L1.
+/// A thread block's share of `units`. The blocks of a multiprocessor (blockIdx.x, and the number of
+/// multiprocessors more, as a rule) get neighbouring ones: they meet the same tokens, which then stay in its L1.
 struct Share {
   int first, last;
 
@@ -36,8 +36,7 @@ struct StreamSums {
   __device__ void put(int panel, int n, const float (&sums)[4]) {
     const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
-      values[warp][panel][n * 8 + lane % 4 * 2 + i % 2][lane / 4 + i / 2 * 8] = sums[i];
+    for (int i = 0; i < 4; ++i) values[warp][panel][n * 8 + lane % 4 * 2 + i % 2][lane / 4 + i / 2 * 8] = sums[i];
   }
   __device__ float total(int panel, int token, int row) const {
     float sum = values[0][panel][token][row];
@@ -49,8 +48,8 @@ struct StreamSums {
 
 /// Units [first, last). `Units` says what they are, for this lane:
 ///   void panels(int unit, const std::byte* (&at)[n_panels])        where the unit's panels begin
-///   int tokens(int unit, const uint16_t* (&x)[n_tiles])            inputs of token lane / 4 of every tile; -> tiles used
-///   void finish(int unit, const StreamSums<n_panels, n_tiles>&)    by all threads
+///   int tokens(int unit, const uint16_t* (&x)[n_tiles])            inputs of token lane / 4 of every tile; ->
+///   tiles used void finish(int unit, const StreamSums<n_panels, n_tiles>&)    by all threads
 template <typename Coded, int n_panels, int n_tiles, typename Units>
 __device__ __forceinline__ void stream_panels(const PanelFormat& f, int first, int last, Units& units) {
   constexpr int copy_bytes = Coded::copy_bytes, slot_bytes = n_panels * copy_bytes;
@@ -126,7 +125,7 @@ __device__ __forceinline__ void stream_panels(const PanelFormat& f, int first, i
             uint32_t a[4];
             weights[p].weights(m, a);
 #pragma unroll
-            for (int n = 0; n < tiles; ++n) mma(sums[p][n], a, in[n].reg(m, 0), in[n].reg(m, 1));
+            for (int n = 0; n < tiles; ++n) multiply(sums[p][n], a, in[n].reg(m, 0), in[n].reg(m, 1));
           }
       }
 #pragma unroll
