@@ -24,7 +24,8 @@ __global__ void round_kernel(const T* x, uint16_t* out, int64_t columns, int64_t
   }
 }
 
-/// out = x W^T + bias + residual: x [tokens, padded columns] bf16, out [tokens, rows]; bias and residual may be null.
+/// out = x W^T + bias + residual: x [tokens, padded columns] bf16, out [tokens, rows]; bias and residual may be
+/// null.
 struct Product {
   const std::byte* weights;
   PanelFormat f;
@@ -77,8 +78,8 @@ __device__ inline int used_tiles(int64_t tokens) {
   return int(min((tokens + 7) / 8, int64_t(block_tiles)));
 }
 
-// Grid: groups of 8 panels x tiles of 64 tokens; for products that would not fill the device x the classes, which are a
-// cluster.
+// Grid: groups of 8 panels x tiles of 64 tokens; for products that would not fill the device x the classes, which
+// are a cluster.
 template <typename Coded, bool one_class>
 __device__ __forceinline__ BlockShared<Coded>& block_sums(const Product& product) {
   auto& shared = *reinterpret_cast<BlockShared<Coded>*>(block_memory);
@@ -91,7 +92,8 @@ __device__ __forceinline__ BlockShared<Coded>& block_sums(const Product& product
   return shared;
 }
 __device__ inline void put_block(const Product& product, int row, int token, float sum) {
-  product.put(int64_t(blockIdx.y) * block_tokens + token, int64_t(blockIdx.x) * block_warps * panel_rows + row, sum);
+  product.put(int64_t(blockIdx.y) * block_tokens + token, int64_t(blockIdx.x) * block_warps * panel_rows + row,
+              sum);
 }
 
 template <typename Coded>
@@ -103,15 +105,16 @@ __global__ void __launch_bounds__(block_threads, 2) block_kernel(Product product
 }
 
 template <typename Coded>
-__global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(block_threads, 2) cluster_kernel(Product product) {
+__global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(block_threads, 2)
+    cluster_kernel(Product product) {
   wait_for_inputs();
   auto& shared = block_sums<Coded, true>(product);
   const auto cluster = cooperative_groups::this_cluster();
   cluster.sync();
   const BlockShared<Coded>* of_class[classes];
   for (int c = 0; c < classes; ++c) of_class[c] = cluster.map_shared_rank(&shared, unsigned(c));
-  // Every block of the cluster finishes its share of the rows: a thread takes four tokens of a row, which it fetches
-  // from all four before it adds.
+  // Every block of the cluster finishes its share of the rows: a thread takes four tokens of a row, which it
+  // fetches from all four before it adds.
   constexpr int share = BlockShared<Coded>::outputs / classes;
 #pragma unroll
   for (int i = int(threadIdx.x); i < share * block_tokens / 4; i += block_threads) {
@@ -136,7 +139,7 @@ __global__ void mac_rate_kernel(int rounds, float* out) {
   float sums[8][4] = {};
   const uint32_t a[4] = {threadIdx.x, threadIdx.x, threadIdx.x, threadIdx.x};
   for (int i = 0; i < rounds; ++i)
-    for (auto& sum : sums) mma(sum, a, threadIdx.x, threadIdx.x);
+    for (auto& sum : sums) multiply(sum, a, threadIdx.x, threadIdx.x);
   float total = 0;
   for (const auto& sum : sums) total += sum[0] + sum[1] + sum[2] + sum[3];
   if (total == -1) *out = total;  // never: keeps the sums alive
