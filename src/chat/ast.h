@@ -90,7 +90,7 @@ struct Attribute : Expr {
   ExprPtr operand;
   Value name;                   ///< a string
   const NamedMethods& methods;  ///< of that name
-  bool hidden;                  ///< begins with "__": perhaps an attribute that the sandbox hides
+  bool plain_in_dicts;          ///< no method of dicts, nor perhaps an attribute that the sandbox hides ("__")
   Value missing_in_dict;        ///< the Undefined that a dict without that key gives
 };
 

@@ -174,15 +174,21 @@ Value Evaluator::eval_concat(const Sequence& expr) {
   return result;
 }
 
+// variable.name of a dict is what templates are made of.
 const Value& Evaluator::eval_attribute(const Attribute& expr, Value& scratch) {
   count_step();
-  const Value& operand = expr.operand->kind == ExprKind::name ? eval_name(static_cast<const Name&>(*expr.operand))
-                                                              : eval(*expr.operand, scratch);
+  if (expr.operand->kind != ExprKind::name) return eval_attribute_of(eval(*expr.operand, scratch), expr, scratch);
+  const Value& variable = eval_name(static_cast<const Name&>(*expr.operand));
+  if (!variable.is(Type::dict) || !expr.plain_in_dicts) return eval_attribute_of(variable, expr, scratch);
+  const Value* found = variable.dict().find(expr.name);
+  return found != nullptr ? *found : expr.missing_in_dict;
+}
+
+const Value& Evaluator::eval_attribute_of(const Value& operand, const Attribute& expr, Value& scratch) {
   at_ = &expr.where;
-  if (operand.is(Type::dict) && !has_method(expr.methods, Type::dict)) {
+  if (operand.is(Type::dict) && expr.plain_in_dicts) {
     const Value* found = operand.dict().find(expr.name);
-    if (found != nullptr) return element(operand, *found, scratch);
-    if (!expr.hidden) return expr.missing_in_dict;
+    return found != nullptr ? element(operand, *found, scratch) : expr.missing_in_dict;
   }
   scratch = get_attribute(operand, expr.name);
   return scratch;

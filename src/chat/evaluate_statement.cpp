@@ -94,14 +94,14 @@ void Evaluator::enter(const Scope& scope) {
   for (const Initial& initial : scope.initial) {
     Value& slot = frame_->slots[initial.slot];
     if (initial.from == Initial::From::missing)
-      slot = Value();
+      slot.reset();
     else
       slot = Value(variable(initial.source));
   }
 }
 
 void Evaluator::leave(const Scope& scope) {
-  for (const Initial& initial : scope.initial) frame_->slots[initial.slot] = Value();
+  for (const Initial& initial : scope.initial) frame_->slots[initial.slot].reset();
 }
 
 Flow Evaluator::run(const Body& body) {

@@ -77,6 +77,7 @@ class Evaluator {
   Value eval_display(const Expr& expr);
   Value eval_concat(const Sequence& expr);
   const Value& eval_attribute(const Attribute& expr, Value& scratch);
+  const Value& eval_attribute_of(const Value& operand, const Attribute& expr, Value& scratch);
   const Value& eval_item(const Item& expr, Value& scratch);
   static const Value& element(const Value& owner, const Value& found, Value& scratch);
   Value eval_slice(const Value& value, const Slice& slice, bool folded);

@@ -31,7 +31,7 @@ Attribute::Attribute(Position p, ExprPtr o, std::string_view n)
       operand(std::move(o)),
       name(make_string(n)),
       methods(methods_named(n)),
-      hidden(n.starts_with("__")) {
+      plain_in_dicts(!has_method(methods, Type::dict) && !n.starts_with("__")) {
   freeze(name);
   auto* undefined = new Undefined(name);
   undefined->owner = "dict object";

@@ -104,6 +104,13 @@ class Value {
   ~Value() {
     if (head_.counted) release();
   }
+  /// Makes it missing.
+  void reset() noexcept {
+    const bool counted = head_.counted;
+    head_ = {};
+    if (counted) release();
+  }
+
   void swap(Value& other) noexcept {
     std::swap(head_, other.head_);
     std::swap(as_, other.as_);
