@@ -29,8 +29,8 @@ struct Grid {
 constexpr size_t usual_shared_bytes = 40 << 10;  ///< a block gets 48 KB without asking, static memory included
 constexpr int64_t most_attention_arrivals = 1 << 15;
 
-/// One device, one stream. Activations are f32 between ops; what goes into a large product is rounded to bf16,
-/// sums are f32, keys and values bf16.
+/// One device, one stream. The residual stream and all sums are f32; what goes into products and attention is bf16,
+/// and so are keys and values.
 class CudaBackend : public Backend {
  public:
   CudaBackend(int device, int threads);
@@ -59,6 +59,7 @@ class CudaBackend : public Backend {
   KvLayer make_kv_layer(int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t block_tokens) override;
   size_t kv_element_bytes() const override { return 2; }
   DType activation_dtype() const override { return DType::f32; }
+  DType input_dtype() const override { return DType::bf16; }
 
   double measure_mac_rate() override;
   Bandwidth measure_bandwidth() override;
