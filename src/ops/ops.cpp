@@ -56,12 +56,6 @@ Ops::Routed Ops::norm_and_route(const Tensor& x, const Tensor& norm, float eps, 
   return {op.normed, op.experts, op.weights};
 }
 
-Tensor Ops::expert_mlp(ExpertMlp op) {
-  op.out = make(op.x.shape());
-  run(op);
-  return op.out;
-}
-
 void Ops::add_expert_mlp(const Tensor& to, ExpertMlp op) {
   op.residual = op.out = to;
   run(op);

@@ -25,9 +25,9 @@ class Ops {
     Tensor normed;            // like x
     Tensor experts, weights;  // [T, K]
   };
-  Routed norm_and_route(const Tensor& x, const Tensor& norm, float eps, const Linear& router, int64_t experts_per_token);
-  Tensor expert_mlp(ExpertMlp op);                                                    // like x; op.out is made here
-  void add_expert_mlp(const Tensor& to, ExpertMlp op);                                // to += expert_mlp(op)
+  Routed norm_and_route(const Tensor& x, const Tensor& norm, float eps, const Linear& router,
+                        int64_t experts_per_token);
+  void add_expert_mlp(const Tensor& to, ExpertMlp op);                                // to += the experts
   Tensor rows(const Tensor& x, const Tensor& index);                                  // [L, H]
   void draw(const Draw& op) { run(op); }
 

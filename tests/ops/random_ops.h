@@ -206,7 +206,8 @@ inline Routing routing_of_logits(Memory& memory, const Tensor& logits, int64_t c
   for (int64_t t = 0; t < tokens; ++t) {
     op.x.data<float>()[t * tokens + t] = 1;
     op.norm.data<float>()[t] = std::sqrt(1 / float(tokens) + eps);
-    for (int64_t e = 0; e < experts; ++e) op.router.weight.data.data<float>()[e * tokens + t] = logits.row<float>(t)[size_t(e)];
+    for (int64_t e = 0; e < experts; ++e)
+      op.router.weight.data.data<float>()[e * tokens + t] = logits.row<float>(t)[size_t(e)];
   }
   return op;
 }

@@ -11,7 +11,8 @@ namespace {
 
 constexpr int warps = 32, threads = warps * 32;
 
-/// This lane's weights in a chunk: of rows lane / 4 and 8 more, columns 32 * h + 8 * (lane % 4) + j at [row][8 * h + j].
+/// This lane's weights in a chunk: of rows lane / 4 and 8 more, columns 32 * h + 8 * (lane % 4) + j at
+/// [row][8 * h + j].
 template <PanelKind kind>
 __device__ __forceinline__ void decode_chunk(const std::byte* chunk, const PanelFormat& f, float (&w)[2][16]) {
   constexpr int bits = PanelFormat{.kind = kind}.code_bits(), pieces = bits / 4;

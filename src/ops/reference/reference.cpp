@@ -123,7 +123,8 @@ Values rows(const Rows& op) {
 
 Routed routing(const Routing& op) {
   const int64_t chosen = op.experts.size(1), tokens = op.x.size(0);
-  Routed out{.normed = rms_norm({.x = op.x, .weight = op.norm, .eps = op.eps, .out = {}}), .experts = {}, .weights = {}};
+  Routed out;
+  out.normed = rms_norm({.x = op.x, .weight = op.norm, .eps = op.eps, .out = {}});
   for (int64_t t = 0; t < tokens; ++t) {
     const auto first = out.normed.begin() + t * op.x.size(1);
     const Values logits = apply(op.router.weight, op.router.bias, 0, {first, first + op.x.size(1)});
@@ -149,7 +150,8 @@ Values rope_store(const RopeStore& op, KvValues& kv) {
     Values x(row.begin(), row.end());
     for (int64_t n = 0; n < heads + kv_heads; ++n)
       for (int64_t i = 0; i < half; ++i) {
-        const double c = double(op.angles.row<float>(t)[size_t(i)]), s = double(op.angles.row<float>(t)[size_t(half + i)]);
+        const double c = double(op.angles.row<float>(t)[size_t(i)]);
+        const double s = double(op.angles.row<float>(t)[size_t(half + i)]);
         double &low = x[size_t(n * dim + i)], &high = x[size_t(n * dim + half + i)];
         const double a = low, b = high;
         low = a * c - b * s;
