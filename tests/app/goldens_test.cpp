@@ -14,12 +14,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* pinned_time = "2026-01-15 12:30:45";
 
-#define SKIP_WITHOUT_GOLDENS() \
-  if (goldens().empty()) GTEST_SKIP() << "SKIPPED: no golden data beside the checkout"
-
 std::vector<fs::path> folders_of(const char* kind) {
   std::vector<fs::path> folders;
-  for (const auto& entry : fs::directory_iterator(goldens() / kind))
+  for (const auto& entry : fs::directory_iterator(golden(kind)))
     if (entry.is_directory()) folders.push_back(entry.path());
   std::sort(folders.begin(), folders.end());
   return folders;
@@ -65,7 +62,7 @@ void expect_answers(const char* command, const char* field, const fs::path& fold
 }
 
 TEST(ProgramGoldens, Tokenizers) {
-  SKIP_WITHOUT_GOLDENS();
+  if (golden("tokenizers").empty()) GTEST_SKIP() << no_golden("tokenizers");
   for (const fs::path& folder : folders_of("tokenizers")) {
     std::vector<Question> encode, decode;
     for (const Json& row : json_lines_of(folder / "cases.jsonl")) {
@@ -111,7 +108,7 @@ void expect_rendered(const Ended& run, const Json& row, const std::string& what)
 }
 
 TEST(ProgramGoldens, Templates) {
-  SKIP_WITHOUT_GOLDENS();
+  if (golden("templates").empty()) GTEST_SKIP() << no_golden("templates");
   const fs::path tools = scratch_folder() / "tools.json";
   size_t cases = 0;
   for (const fs::path& folder : folders_of("templates"))
@@ -139,10 +136,10 @@ bool asks_for_our_variables(const Json& row) {
 }
 
 TEST(ProgramGoldens, Jinja) {
-  SKIP_WITHOUT_GOLDENS();
+  if (golden("jinja/conformance.jsonl").empty()) GTEST_SKIP() << no_golden("jinja/conformance.jsonl");
   const fs::path model = scratch_folder();
   size_t rows = 0, left_out = 0;
-  for (const Json& row : json_lines_of(goldens() / "jinja/conformance.jsonl")) {
+  for (const Json& row : json_lines_of(golden("jinja/conformance.jsonl"))) {
     if (asks_for_our_variables(row)) {
       ++left_out;
       continue;
@@ -166,9 +163,9 @@ bool readable_as_text(const Json& row) {
 }
 
 TEST(ProgramGoldens, Harmony) {
-  SKIP_WITHOUT_GOLDENS();
+  if (golden("harmony/parse_cases.jsonl").empty()) GTEST_SKIP() << no_golden("harmony/parse_cases.jsonl");
   size_t rows = 0;
-  for (const Json& row : json_lines_of(goldens() / "harmony/parse_cases.jsonl")) {
+  for (const Json& row : json_lines_of(golden("harmony/parse_cases.jsonl"))) {
     SCOPED_TRACE(row["name"].get<std::string>());
     const Ended run = run_chorus({"parse"}, row["text"].get<std::string>());
     ASSERT_EQ(run.exit_code, 0) << run.err;
