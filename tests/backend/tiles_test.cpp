@@ -116,5 +116,11 @@ TEST(Tiles, RealOnesGiveTheBitsOfAvx512) {
   expect_same_bits(*amx, *named("avx512"));
 }
 
+TEST(Tiles, AreTakenUnaskedWhereTheyAre) {
+  const Kernels* const amx = named("amx");
+  if (amx == nullptr) GTEST_SKIP() << "SKIPPED: this processor has no AMX int8";
+  EXPECT_EQ(cpu::available_kernels().front(), amx);
+}
+
 }  // namespace
 }  // namespace chorus::test

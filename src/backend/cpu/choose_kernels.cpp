@@ -51,8 +51,8 @@ bool has_i8mm() {
 std::vector<const Kernels*> available_kernels() {
   std::vector<const Kernels*> available;
 #if defined(__x86_64__)
+  if (has_amx()) available.push_back(amx_kernels());
   if (has_avx512()) available.push_back(avx512_kernels());
-  if (has_amx()) available.push_back(amx_kernels());  // faster by calculation only, so it has to be asked for
   if (has_avx2()) available.push_back(avx2_kernels());
 #elif defined(__aarch64__) && defined(__linux__)
   if (has_i8mm()) available.push_back(neon_i8mm_kernels());

@@ -17,7 +17,8 @@ constexpr int tile_tokens = 16;
 constexpr int64_t block_bytes = block_columns * panel_rows;  // of weights, as bytes
 /// Blocks whose weights wait as bytes in the first-level cache while all tokens are multiplied with them.
 constexpr int64_t chunk_blocks = 16;
-/// Below that, unpacking weights into memory costs more than tiles gain: per block some 30 cycles against 8 + 5.5 a token.
+/// Below that, unpacking weights into memory costs more than tiles gain: of one thread on Sapphire Rapids, GMAC/s
+/// of MXFP4 with tiles and without, 4 tokens 66 and 70, 6 tokens 93 and 78.
 constexpr size_t fewest_tile_tokens = 5;
 
 /// Tiles of 16 tokens alternate, so that one block is loaded while another is multiplied; tokens that are left
