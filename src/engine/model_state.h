@@ -14,7 +14,7 @@ namespace chorus {
 struct Model::State {
   explicit State(Weights w) : weights(std::move(w)) {}
 
-  Weights weights;  // before what is placed from it: the embedding stays in the mapped file
+  Weights weights;
   std::unique_ptr<Backend> backend;
   std::unique_ptr<LanguageModel> network;
   std::vector<int32_t> eos_token_ids;

@@ -223,7 +223,10 @@ GptOss::GptOss(Weights& weights, Backend& backend)
       tied ? embed : weights.linear("lm_head", config_.hidden, config_.vocabulary, Weights::Bias::none);
   weights.throw_problems();
 
+  weights.read_ahead(embed.weight);
+  read_ahead(weights, files[0]);
   embed_tokens_ = backend.place_table(embed.weight);
+  weights.drop(embed.weight);
   for (int64_t i = 0; i < config_.layers; ++i) {
     const LayerFiles& f = files[size_t(i)];
     if (i + 1 < config_.layers) read_ahead(weights, files[size_t(i) + 1]);
@@ -241,7 +244,6 @@ GptOss::GptOss(Weights& weights, Backend& backend)
                        .down = place(backend, weights, f.down)});
   }
   norm_ = backend.place(norm);
-  weights.read_ahead(embed.weight);
   lm_head_ = place(backend, weights, {head});
   rope_frequencies_ = backend.allocate(DType::f32, {int64_t(config_.rope.frequencies.size())});
   backend.upload(rope_frequencies_, config_.rope.frequencies.data(), rope_frequencies_.bytes());

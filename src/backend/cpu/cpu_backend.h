@@ -30,8 +30,9 @@ class CpuBackend : public Backend {
 
   Linear place(std::span<const Linear> parts) override;
   ExpertLinear place(const ExpertLinear& experts) override;
-  /// Stays in the mapped file: a step reads only the rows of its tokens.
-  Matrix place_table(const Matrix& embedding) override { return embedding; }
+  /// A copy as it is: a step reads only the rows of its tokens, and must not wait for the disk where the system
+  /// has given the file's pages back.
+  Matrix place_table(const Matrix& embedding) override;
   Tensor place(const Tensor& vector) override;
   size_t placed_bytes() const override { return placed_bytes_; }
 
@@ -58,6 +59,7 @@ class CpuBackend : public Backend {
 
   bool fast() const { return precision_ == Precision::fast; }
   Matrix place_panels(std::span<const Matrix> parts);
+  Tensor copy(const Tensor& from);
   void place_panel(const Matrix& part, int64_t matrix, int64_t first_row, const PanelFormat& format,
                    std::byte* panel) const;
 

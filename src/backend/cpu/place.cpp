@@ -170,6 +170,28 @@ ExpertLinear CpuBackend::place(const ExpertLinear& experts) {
           .bias = experts.bias.empty() ? Tensor() : place(experts.bias)};
 }
 
+Tensor CpuBackend::copy(const Tensor& from) {
+  if (from.empty()) return {};
+  constexpr size_t piece = size_t(4) << 20;
+  const Tensor placed = allocate(from.dtype(), from.shape());
+  const auto* source = static_cast<const std::byte*>(from.raw());
+  auto* target = static_cast<std::byte*>(placed.raw());
+  threads_.for_each(int64_t((from.bytes() + piece - 1) / piece), [&](int64_t i) {
+    const size_t begin = size_t(i) * piece;
+    std::memcpy(target + begin, source + begin, std::min(piece, from.bytes() - begin));
+  });
+  placed_bytes_ += from.bytes();
+  return placed;
+}
+
+Matrix CpuBackend::place_table(const Matrix& embedding) {
+  Matrix placed = embedding;
+  placed.data = copy(embedding.data);
+  placed.scales = copy(embedding.scales);
+  placed.quant_biases = copy(embedding.quant_biases);
+  return placed;
+}
+
 Tensor CpuBackend::place(const Tensor& vector) {
   const Tensor placed = allocate(DType::f32, vector.shape());
   for (int64_t i = 0; i < vector.elements(); ++i)
