@@ -32,11 +32,24 @@ std::vector<int> allowed_processors() {
   return processors;
 }
 
-void keep_on(std::thread& thread, int processor) {
+cpu_set_t only(int processor) {
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(processor, &set);
+  return set;
+}
+
+void keep_on(std::thread& thread, int processor) {
+  const cpu_set_t set = only(processor);
   ::pthread_setaffinity_np(thread.native_handle(), sizeof set, &set);  // refused: it runs anywhere
+}
+
+/// Moves the calling thread there now, where its affinity mask allows that, and leaves the mask as it was.
+void step_over_to(int processor) {
+  cpu_set_t mask;
+  if (::sched_getaffinity(0, sizeof mask, &mask) != 0 || !CPU_ISSET(processor, &mask)) return;
+  const cpu_set_t there = only(processor);
+  if (::sched_setaffinity(0, sizeof there, &there) == 0) ::sched_setaffinity(0, sizeof mask, &mask);
 }
 
 }  // namespace
@@ -55,9 +68,11 @@ int usable_threads() {
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 0) threads = usable_threads();
   const std::vector<int> processors = allowed_processors();
+  const bool whole = size_t(threads) == processors.size();
+  if (whole) callers_processor_ = processors[0];
   for (int i = 1; i < threads; ++i) {
     workers_.emplace_back([this, i] { work(i); });
-    if (size_t(threads) == processors.size()) keep_on(workers_.back(), processors[size_t(i)]);
+    if (whole) keep_on(workers_.back(), processors[size_t(i)]);
   }
 }
 
@@ -90,6 +105,7 @@ void ThreadPool::run(int64_t n, Body body) {
     return;
   }
   const std::lock_guard turn(one_loop_at_a_time_);
+  if (callers_processor_ >= 0 && ::sched_getcpu() != callers_processor_) step_over_to(callers_processor_);
   body_ = &body;
   n_ = n;
   next_.store(0, std::memory_order_relaxed);

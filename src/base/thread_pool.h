@@ -16,9 +16,10 @@ namespace chorus {
 /// few hundred loops of some tens of microseconds), then sleep. The calling thread takes part in every loop. One
 /// loop at a time: calls from several threads take turns; a loop body must not start another loop.
 ///
-/// A pool of as many threads as there are processors for this process keeps each worker on one of its own, and leaves
-/// the first to the caller, whose own affinity is not touched. A smaller pool leaves the choice to the system, since
-/// others may run beside it; so does a larger one.
+/// A pool of as many threads as there are processors for this process keeps each worker on one of its own, and
+/// leaves the first to the caller: a caller that the system has put elsewhere steps over to it at the begin of a
+/// loop, since the two would take turns on the worker's for some milliseconds; its affinity mask stays. A smaller
+/// pool leaves the choice to the system, since others may run beside it; so does a larger one.
 class ThreadPool {
  public:
   /// `threads` >= 1 in all, the caller included; 0 = usable_threads().
@@ -46,6 +47,7 @@ class ThreadPool {
   void run_share(int thread);
 
   std::vector<std::thread> workers_;
+  int callers_processor_ = -1;  ///< where the workers have all others
   std::mutex one_loop_at_a_time_;
 
   // The current loop, written by the caller before `generation_` tells the workers.

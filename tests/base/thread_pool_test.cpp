@@ -81,6 +81,32 @@ TEST(ThreadPool, KeepsWorkersOnProcessorsOfTheirOwnWhereItHasThemAll) {
   EXPECT_LE(usable_threads(), int(mine.size()));
 }
 
+TEST(ThreadPool, ACallerOnTheProcessorOfAWorkerStepsOver) {
+  const std::vector<int> mine = my_processors();
+  if (mine.size() < 2) GTEST_SKIP() << "SKIPPED: this process has one processor";
+  cpu_set_t mask, last;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof mask, &mask), 0);
+  CPU_ZERO(&last);
+  CPU_SET(mine.back(), &last);
+  ThreadPool pool(int(mine.size()));
+  for (const bool may_move : {true, false}) {
+    const int expected = may_move ? mine.front() : mine.back();
+    int ran_on = -1;
+    for (int loop = 0; loop < 50 && ran_on != expected; ++loop) {  // the system may move it meanwhile
+      ASSERT_EQ(::sched_setaffinity(0, sizeof last, &last), 0);
+      if (may_move) {
+        ASSERT_EQ(::sched_setaffinity(0, sizeof mask, &mask), 0);
+      }
+      pool.for_each_on_thread(100, [&](int64_t, int thread) {
+        if (thread == 0) ran_on = ::sched_getcpu();
+      });
+    }
+    EXPECT_EQ(ran_on, expected);
+    EXPECT_EQ(my_processors(), may_move ? mine : std::vector<int>{mine.back()});
+  }
+  ASSERT_EQ(::sched_setaffinity(0, sizeof mask, &mask), 0);
+}
+
 TEST(ThreadPool, OneProcessorOfManyIsAllThatItUses) {
   const std::vector<int> mine = my_processors();
   std::thread([&] {
