@@ -40,10 +40,12 @@ struct Measured {
   std::vector<OpCost> prefill_ops, decode_ops;  // with --roofline
   double all_decode_s;                          // with the steps in which some rows have ended
   uint64_t device_bytes, kv_bytes;              // of the device, taken at the end
+  double bandwidth;                             // just before and just after, the mean
 };
 
 struct Roofs {
   double bandwidth, copy_bandwidth, one_thread, macs;  // copies: of a device; the latter two with --roofline
+  bool of_host;
 };
 
 double seconds_since(Clock::time_point begin) {
@@ -96,7 +98,8 @@ Measured measure(const Model& model, const Options& o, int64_t batch, bool profi
              .decode_ops = {},
              .all_decode_s = 0,
              .device_bytes = 0,
-             .kv_bytes = engine.kv_bytes()};
+             .kv_bytes = engine.kv_bytes(),
+             .bandwidth = 0};
   std::vector<double> steps;
   int64_t tokens = 0, finished = 0;
   const auto count = [&](const Event& event) {
@@ -153,7 +156,7 @@ Json to_json(const std::vector<OpCost>& ops) {
   return list;
 }
 
-Json to_json(const Measured& m, double bandwidth) {
+Json to_json(const Measured& m) {
   Json json = {{"batch", m.batch},
                {"prefill_tokens", m.prefill_tokens},
                {"prefill_s", m.prefill_s},
@@ -164,7 +167,8 @@ Json to_json(const Measured& m, double bandwidth) {
                {"step_ms", m.step_s * 1e3},
                {"step_bytes", m.cost.bytes},
                {"step_macs", m.cost.macs},
-               {"bandwidth_share", m.step_s > 0 ? m.cost.bytes / m.step_s / bandwidth : 0}};
+               {"read_bandwidth", m.bandwidth},
+               {"bandwidth_share", m.step_s > 0 ? m.cost.bytes / m.step_s / m.bandwidth : 0}};
   if (m.device_bytes > 0) json["device_bytes"] = m.device_bytes;
   json["kv_bytes"] = m.kv_bytes;
   if (!m.prefill_ops.empty()) json["prefill_ops"] = to_json(m.prefill_ops);
@@ -174,7 +178,8 @@ Json to_json(const Measured& m, double bandwidth) {
 
 // Where a phase's time went; the last line is what lies between the ops: scheduling, events, the host's sampling. On a
 // device it may be negative: there ops overlap.
-std::string op_table(std::string_view phase, std::vector<OpCost> ops, double seconds, const Roofs& roofs) {
+std::string op_table(std::string_view phase, std::vector<OpCost> ops, double seconds, double bandwidth,
+                     double macs) {
   std::ranges::sort(ops, std::greater(), &OpCost::seconds);
   std::string text = fmt::format("  {:<30}  {:>8}  {:>7}  {:>8}  {:>9}  {:>8}  {:>9}\n", phase, "seconds", "share",
                                  "GB/s", "of limit", "GMAC/s", "of limit");
@@ -184,18 +189,18 @@ std::string op_table(std::string_view phase, std::vector<OpCost> ops, double sec
     text += fmt::format("  {:<30}  {:>8.3f}  {:>5.1f} %", op.name, op.seconds, 100 * op.seconds / seconds);
     if (op.macs > 0)
       text += fmt::format("  {:>8.2f}  {:>7.1f} %  {:>8.1f}  {:>7.1f} %", op.bytes / op.seconds / 1e9,
-                          100 * op.bytes / op.seconds / roofs.bandwidth, op.macs / op.seconds / 1e9,
-                          100 * op.macs / op.seconds / roofs.macs);
+                          100 * op.bytes / op.seconds / bandwidth, op.macs / op.seconds / 1e9,
+                          100 * op.macs / op.seconds / macs);
     text += "\n";
   }
   return text + fmt::format("  {:<30}  {:>8.3f}  {:>5.1f} %\n", "between the ops", rest, 100 * rest / seconds);
 }
 
-std::string table_line(const Measured& m, double bandwidth, bool roofline) {
-  std::string line = fmt::format("{:>5}  {:>11.1f}  {:>11.1f}  {:>9.2f}  {:>10}  {:>9.1f} %", m.batch,
-                                 m.prefill_tokens / m.prefill_s, m.decode_s > 0 ? m.decode_tokens / m.decode_s : 0,
-                                 m.step_s * 1e3, bytes_text(m.cost.bytes),
-                                 m.step_s > 0 ? 100 * m.cost.bytes / m.step_s / bandwidth : 0);
+std::string table_line(const Measured& m, bool roofline) {
+  std::string line = fmt::format(
+      "{:>5}  {:>11.1f}  {:>11.1f}  {:>9.2f}  {:>10}  {:>9.1f} %  {:>7.1f}", m.batch,
+      m.prefill_tokens / m.prefill_s, m.decode_s > 0 ? m.decode_tokens / m.decode_s : 0, m.step_s * 1e3,
+      bytes_text(m.cost.bytes), m.step_s > 0 ? 100 * m.cost.bytes / m.step_s / m.bandwidth : 0, m.bandwidth / 1e9);
   if (roofline)
     line +=
         fmt::format("  {:>9.2f}  {:>8.1f}", m.cost.macs / 1e9, m.step_s > 0 ? m.cost.macs / m.step_s / 1e9 : 0);
@@ -211,10 +216,12 @@ std::string memory_line(const Model& model, const Measured& m) {
 
 Roofs measure_roofs(const Model& model, const Options& o, int threads) {
   const DeviceBandwidth device = measure_bandwidth(model);
-  return {.bandwidth = device.read > 0 ? device.read : measure_read_bandwidth(threads),
+  const bool of_host = device.read == 0;
+  return {.bandwidth = of_host ? measure_read_bandwidth(threads) : device.read,
           .copy_bandwidth = device.copy,
-          .one_thread = o.roofline && device.read == 0 ? measure_read_bandwidth(1) : 0,
-          .macs = o.roofline ? measure_mac_rate(model) : 0};
+          .one_thread = o.roofline && of_host ? measure_read_bandwidth(1) : 0,
+          .macs = o.roofline ? measure_mac_rate(model) : 0,
+          .of_host = of_host};
 }
 
 void print_roofs(const Roofs& roofs, int threads, bool roofline) {
@@ -236,31 +243,38 @@ int run_bench(Options o) {
   const Model model = load_model(o.model.model, o.model.load);
   const double load_s = seconds_since(begin_load);
   const Roofs roofs = measure_roofs(model, o, threads);
-  const double bandwidth = roofs.bandwidth;
+  double bandwidth = roofs.bandwidth;
   Json rows = Json::array();
   if (!o.json) {
     print(fmt::format("{} on {}: weights {}, {} prompt tokens and {} generated per row\n", o.model.model,
                       model.device(), bytes_text(double(model.weight_bytes())), o.prompt_tokens, o.generate));
     print_roofs(roofs, threads, o.roofline);
     print(fmt::format("load: {:.2f} s\n", load_s));
-    print(std::string("batch  prefill t/s   decode t/s    step ms  bytes/step  of bandwidth") +
+    print(std::string("batch  prefill t/s   decode t/s    step ms  bytes/step  of bandwidth     GB/s") +
           (o.roofline ? "  GMAC/step   GMAC/s" : "") + "\n");
   }
   for (const int64_t batch : o.batch) {
-    const Measured m = measure(model, o, batch);
+    Measured m = measure(model, o, batch);
+    const double before = bandwidth;
+    if (roofs.of_host) bandwidth = measure_read_bandwidth(threads);  // other programs' share of it changes
+    m.bandwidth = (before + bandwidth) / 2;
     if (o.json)
-      rows.push_back(to_json(m, bandwidth));
+      rows.push_back(to_json(m));
     else
-      print(table_line(m, bandwidth, o.roofline) + (m.device_bytes > 0 ? memory_line(model, m) : ""));
+      print(table_line(m, o.roofline) + (m.device_bytes > 0 ? memory_line(model, m) : ""));
     if (o.json || !o.roofline) continue;
-    print(op_table("prefill", m.prefill_ops, m.prefill_s, roofs));
-    if (m.decode_s > 0) print(op_table("decode", m.decode_ops, m.all_decode_s, roofs));
+    print(op_table("prefill", m.prefill_ops, m.prefill_s, m.bandwidth, roofs.macs));
+    if (m.decode_s > 0) print(op_table("decode", m.decode_ops, m.all_decode_s, m.bandwidth, roofs.macs));
   }
   if (!o.json) return exit_ok;
-  Json result = {{"model", o.model.model},      {"device", model.device()},
-                 {"threads", threads},          {"weight_bytes", model.weight_bytes()},
-                 {"read_bandwidth", bandwidth}, {"prompt_tokens", o.prompt_tokens},
-                 {"generate", o.generate},      {"batches", rows}};
+  Json result = {{"model", o.model.model},
+                 {"device", model.device()},
+                 {"threads", threads},
+                 {"weight_bytes", model.weight_bytes()},
+                 {"read_bandwidth", roofs.bandwidth},
+                 {"prompt_tokens", o.prompt_tokens},
+                 {"generate", o.generate},
+                 {"batches", rows}};
   result["load_s"] = load_s;
   if (roofs.copy_bandwidth > 0) result["copy_bandwidth"] = roofs.copy_bandwidth;
   if (roofs.one_thread > 0) result["read_bandwidth_1_thread"] = roofs.one_thread;
