@@ -1,57 +1,110 @@
 #!/usr/bin/env python3
 """Measures chorus on the CPU as docs/performance-cpu.md shows it, and draws the curves.
 
-    bench/cpu/run.py --chorus build/release/src/app/cli/chorus --out results.json            the table (about 15 minutes)
-    bench/cpu/run.py --chorus ... --out results.json --curves                                 and the curves (about an hour)
+    bench/cpu/run.py --chorus build/release/src/app/cli/chorus --out results.json            the table (about 30 minutes)
+    bench/cpu/run.py --chorus ... --out results.json --curves                                 and the curves (about two hours)
+    bench/cpu/run.py --chorus ... --out results.json --curves --short --repeat 1              both in about half an hour
     bench/cpu/run.py --draw results.json --svg docs/performance-cpu.svg                       draws what was measured
 
-Every figure is the median of --repeat runs; beside it stands the streaming bandwidth that the same run measured.
+Every figure is the median of the runs; beside it stands the streaming bandwidth that was measured around it. Results are
+written after every run, and runs are added to those that the file already has, so that a measurement can go on later.
 """
 import argparse
 import json
+import os
 import statistics
 import subprocess
 
 TABLE = [1, 2, 4, 8, 16, 29, 101]
 CURVE = [1, 2, 4, 8, 16, 32, 64, 128]
 CONTEXTS = [64, 256, 1024, 4096, 16384, 32768]
+SHORT_CONTEXTS = [64, 256, 1024, 4096, 8192]
+STEP_TOKENS = 512
 
 
-def bench(args, batch, prompt, generate):
+def bench(args, batches, prompt, generate):
     source = ["--model", args.model] if args.model else ["--synthetic", "gpt-oss-20b"]
-    command = [args.chorus, "bench", *source, "--batch", ",".join(map(str, batch)), "--prompt-tokens", str(prompt),
-               "--generate", str(generate), "--json", "--threads", str(args.threads)]
+    command = [args.chorus, "bench", *source, "--batch", ",".join(map(str, batches)), "--prompt-tokens", str(prompt),
+               "--generate", str(generate), "--step-tokens", str(STEP_TOKENS), "--json", "--threads", str(args.threads)]
     print(" ".join(command), flush=True)
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def decode(args, batches, prompt, generate):
-    """Rows of the table: the median over the runs for each batch."""
-    runs = [bench(args, batches, prompt, generate) for _ in range(args.repeat)]
-    rows = []
-    for i, batch in enumerate(batches):
-        cells = [run["batches"][i] for run in runs]
-        rows.append({"batch": batch, "prompt": prompt,
-                     "decode_tps": statistics.median(c["decode_tps"] for c in cells),
-                     "decode_tps_all": [round(c["decode_tps"], 2) for c in cells],
-                     "prefill_tps": statistics.median(c["prefill_tps"] for c in cells),
-                     "bandwidth_share": statistics.median(c["bandwidth_share"] for c in cells),
-                     "bandwidth_gbs": statistics.median(run["read_bandwidth"] for run in runs) / 1e9,
-                     "load_s": statistics.median(run["load_s"] for run in runs)})
-        print(f"batch {batch:4}  prompt {prompt:6}  decode {rows[-1]['decode_tps']:7.2f} tok/s  prefill "
-              f"{rows[-1]['prefill_tps']:7.2f} tok/s  {100 * rows[-1]['bandwidth_share']:5.1f} % of "
-              f"{rows[-1]['bandwidth_gbs']:.1f} GB/s", flush=True)
-    return rows
+def generated_for(batch, prompt, wanted):
+    """A row begins when its prompt has had its steps, and only steps in which all rows decode count: the first rows must
+    last until the last ones have begun, and then `wanted` tokens."""
+    return wanted + batch * prompt // max(1, STEP_TOKENS - batch)
+
+
+def rows_of(run):
+    """What a run measured: a row per batch."""
+    return [{"batch": cell["batch"], "prompt": run["prompt_tokens"], "decode_tps": cell["decode_tps"],
+             "step_ms": cell["step_ms"], "prefill_tps": cell["prefill_tps"], "bandwidth_share": cell["bandwidth_share"],
+             "bandwidth_gbs": cell["read_bandwidth"] / 1e9, "load_s": run["load_s"]} for cell in run["batches"]]
+
+
+def medians(runs):
+    """A row per batch and prompt: the median of its runs, and all of them beside it."""
+    cells = {}
+    for row in runs:
+        cells.setdefault((row["prompt"], row["batch"]), []).append(row)
+    table = []
+    for same in cells.values():
+        table.append({name: statistics.median(row[name] for row in same) for name in same[0]})
+        for name in ("decode_tps", "prefill_tps", "bandwidth_gbs"):
+            table[-1][name + "_all"] = [round(row[name], 2) for row in same]
+    return table
+
+
+def line(row):
+    return (f"batch {row['batch']:4}  prompt {row['prompt']:6}  decode {row['decode_tps']:7.2f} tok/s  prefill "
+            f"{row['prefill_tps']:7.2f} tok/s  {100 * row['bandwidth_share']:5.1f} % of {row['bandwidth_gbs']:.1f} GB/s")
+
+
+class Results:
+    """The runs of each part, in a file that is whole after every run."""
+
+    def __init__(self, path):
+        self.path = path
+        self.runs = {}
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                self.runs = json.load(file)
+
+    def add(self, part, run):
+        rows = rows_of(run)
+        self.runs.setdefault(part, []).extend(rows)
+        partial = self.path + ".partial"
+        with open(partial, "w", encoding="utf-8") as out:
+            json.dump(self.runs, out, indent=1)
+        os.replace(partial, self.path)
+        for row in rows:
+            print(line(row), flush=True)
 
 
 def measure(args):
-    results = {"table": decode(args, TABLE, 70, args.generate)}
-    results["prefill"] = decode(args, [1], 512, 2) + decode(args, [1], 7168, 2)
-    if args.curves:
-        results["batches"] = decode(args, CURVE, 70, args.generate)
-        results["contexts"] = [row for context in CONTEXTS for row in decode(args, [1], context, 16)]
-    with open(args.out, "w", encoding="utf-8") as out:
-        json.dump(results, out, indent=1)
+    results = Results(args.out)
+    contexts = SHORT_CONTEXTS if args.short else CONTEXTS
+    prompt = 70
+    for _ in range(args.repeat):
+        few = [batch for batch in TABLE if batch <= 29]
+        results.add("table", bench(args, few, prompt, args.generate))
+        for batch in TABLE[len(few):]:
+            results.add("table", bench(args, [batch], prompt, generated_for(batch, prompt, args.generate)))
+        for tokens in (512, 7168):
+            results.add("prefill", bench(args, [1], tokens, 4))
+        if not args.curves:
+            continue
+        few = [batch for batch in CURVE if batch <= 32]
+        results.add("batches", bench(args, few, prompt, args.generate))
+        for batch in CURVE[len(few):]:
+            results.add("batches", bench(args, [batch], prompt, generated_for(batch, prompt, args.generate)))
+        for tokens in contexts:
+            results.add("contexts", bench(args, [1], tokens, 16))
+    print("medians")
+    for part in results.runs.values():
+        for row in medians(part):
+            print(line(row))
 
 
 def panel(x0, title, xs, ys, label):
@@ -74,10 +127,10 @@ def panel(x0, title, xs, ys, label):
 
 def draw(results, svg):
     plots = []
-    batches = results.get("batches") or results["table"]
+    batches = medians(results.get("batches") or results["table"])
     plots.append(("decode, tok/s", [r["batch"] for r in batches], [r["decode_tps"] for r in batches], "rows of the batch"))
     if "contexts" in results:
-        rows = results["contexts"]
+        rows = medians(results["contexts"])
         plots.append(("decode at batch 1, tok/s", [r["prompt"] for r in rows], [r["decode_tps"] for r in rows], "tokens of context"))
         plots.append(("prefill, tok/s", [r["prompt"] for r in rows], [r["prefill_tps"] for r in rows], "tokens of the prompt"))
     body = "".join(panel(i * 370, *plot) for i, plot in enumerate(plots))
@@ -93,8 +146,9 @@ def main():
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--generate", type=int, default=24)
-    parser.add_argument("--curves", action="store_true")
-    parser.add_argument("--out", default="results.json")
+    parser.add_argument("--curves", action="store_true", help="also batches 1 to 128 and contexts 64 to 32k")
+    parser.add_argument("--short", action="store_true", help="contexts to 8k only")
+    parser.add_argument("--out", default="results.json", help="what is in it stays: runs are added")
     parser.add_argument("--draw", help="a file of results to draw instead of measuring")
     parser.add_argument("--svg", default="docs/performance-cpu.svg")
     args = parser.parse_args()
