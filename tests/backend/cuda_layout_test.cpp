@@ -19,8 +19,8 @@ float element(const std::byte* panel, const PanelFormat& f, int row, int64_t col
   if (f.kind == PanelKind::bf16) return to_float(load_unaligned<bf16>(at));
   if (f.kind == PanelKind::f32) return load_unaligned<float>(at);
   const std::byte* scale = panel + f.scale_at(row, column);
-  const uint32_t code = f.kind == PanelKind::affine8 ? uint32_t(*at)
-                                                     : f.from_word(row, column, load_unaligned<uint32_t>(at));
+  const uint32_t code =
+      f.kind == PanelKind::affine8 ? uint32_t(*at) : f.from_word(row, column, load_unaligned<uint32_t>(at));
   if (f.kind == PanelKind::mxfp4) {
     const int e8m0 = int(*scale) - cuda::e8m0_shift;
     return int(*scale) == 0 ? 0 : decode_e8m0(uint32_t(e8m0)) * decode_e2m1(code);
@@ -39,7 +39,7 @@ void expect_same_elements(const Coded& coded, int64_t matrices, int64_t rows, in
   std::vector<float> expected(static_cast<size_t>(columns));
   for (int64_t matrix = 0; matrix < matrices; ++matrix)
     for (int64_t p = 0; p < f.panels(); ++p) {
-      cuda::lay_out_panel(m, matrix, p, f, panel.data());
+      cuda::lay_out_panel({{&m, 1}}, matrix, p, f, panel.data());
       for (int r = 0; r < cuda::panel_rows; ++r) {
         const int64_t row = p * cuda::panel_rows + r;
         if (row < rows) dequantize_row(m, matrix, row, expected);
@@ -53,7 +53,7 @@ void expect_same_elements(const Coded& coded, int64_t matrices, int64_t rows, in
 }
 
 TEST(CudaLayout, EveryCodingReadsBack) {
-  for (const Coded& coded : all_codings()) expect_same_elements(coded, 1, 21, 384);
+  for (const Coded& coded : all_codings()) expect_same_elements(coded, 1, 69, 384);
 }
 
 struct Case {
@@ -96,8 +96,8 @@ TEST(CudaLayout, SpreadCodesMakeBf16ByShiftsAndMasks) {
     for (int reg = 0; reg < 4; ++reg) {
       const uint32_t w = cuda::spread_e2m1(reg, code);
       EXPECT_EQ(cuda::gather_e2m1(reg, w), code);
-      const uint32_t bits = reg < 3 ? w << (3 * reg) & 0x81c0
-                                    : (w << 4 & 0x8000) | (w >> 6 & 0x0180) | (w >> 4 & 0x0040);
+      const uint32_t bits =
+          reg < 3 ? w << (3 * reg) & 0x81c0 : (w << 4 & 0x8000) | (w >> 6 & 0x0180) | (w >> 4 & 0x0040);
       EXPECT_EQ(bits, expected) << "register " << reg;
     }
   }
@@ -106,14 +106,14 @@ TEST(CudaLayout, SpreadCodesMakeBf16ByShiftsAndMasks) {
 TEST(CudaLayout, EveryCodeHasItsOwnPlace) {
   for (const PanelKind kind :
        {PanelKind::mxfp4, PanelKind::affine4, PanelKind::affine8, PanelKind::bf16, PanelKind::f32}) {
-    const PanelFormat f{.kind = kind, .wide_scales = false, .group_size = 32, .rows = 16, .columns = 192};
+    const PanelFormat f{.kind = kind, .wide_scales = false, .group_size = 32, .rows = 64, .columns = 192};
     std::set<std::pair<int64_t, uint32_t>> places;  // byte, bits of a word of 4-bit codes
     for (int r = 0; r < cuda::panel_rows; ++r)
       for (int64_t c = 0; c < f.columns; ++c) {
         ASSERT_LE(f.code_at(r, c) % f.chunk_bytes() + std::max(1, f.code_bits() / 8), f.code_bytes());
         places.insert({f.code_at(r, c), f.code_bits() == 4 ? f.in_word(r, c, 15) : 0});
       }
-    EXPECT_EQ(places.size(), size_t(16 * 192));
+    EXPECT_EQ(places.size(), size_t(64 * 192));
   }
 }
 
@@ -128,15 +128,16 @@ TEST(CudaLayout, RealSizesArePaddedByLittle) {
 }
 
 TEST(CudaLayout, FragmentsAreThoseOfMma) {
-  // PTX ISA, mma.m16n8k16, A of bf16: register r of lane l holds row l / 4 + 8 * (r % 2). Here its columns are two
-  // of the lane's own eight of half of the chunk.
-  const PanelFormat f{.kind = PanelKind::bf16, .wide_scales = false, .group_size = 0, .rows = 16, .columns = 64};
-  for (int lane = 0; lane < 32; ++lane)
-    for (int s = 0; s < 4; ++s)
-      for (int r = 0; r < 4; ++r)
-        for (int i = 0; i < 2; ++i)
-          EXPECT_EQ(f.code_at(lane / 4 + 8 * (r % 2), s / 2 * 32 + lane % 4 * 8 + s % 2 * 4 + r / 2 * 2 + i),
-                    (s * 32 + lane) * 16 + r * 4 + i * 2);
+  // PTX ISA, mma.m16n8k16 and wgmma.m64nNk16, A of bf16: register r of lane l of warp w holds row 16 w + l / 4 +
+  // 8 * (r % 2), columns l % 4 * 2 + 8 * (r / 2) and the next.
+  const PanelFormat f{.kind = PanelKind::bf16, .wide_scales = false, .group_size = 0, .rows = 64, .columns = 64};
+  for (int warp = 0; warp < 4; ++warp)
+    for (int lane = 0; lane < 32; ++lane)
+      for (int mma = 0; mma < 4; ++mma)
+        for (int r = 0; r < 4; ++r)
+          for (int i = 0; i < 2; ++i)
+            EXPECT_EQ(f.code_at(warp * 16 + lane / 4 + 8 * (r % 2), mma * 16 + lane % 4 * 2 + 8 * (r / 2) + i),
+                      ((warp * 4 + mma) * 32 + lane) * 16 + r * 4 + i * 2);
 }
 
 }  // namespace

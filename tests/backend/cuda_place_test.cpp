@@ -20,15 +20,13 @@ class CudaPlace : public testing::Test {
   }
 
   void expect_laid_out(const Matrix& placed, std::span<const Matrix> parts) {
-    std::vector<std::byte> expected, actual(placed.data.bytes());
+    cuda::PanelFormat f = cuda::format_for(parts[0]);
+    f.rows = placed.rows;
+    std::vector<std::byte> expected(size_t(placed.matrices * f.panels() * f.panel_bytes())),
+        actual(placed.data.bytes());
     for (int64_t matrix = 0; matrix < placed.matrices; ++matrix)
-      for (const Matrix& part : parts) {
-        const cuda::PanelFormat f = cuda::format_for(part);
-        for (int64_t p = 0; p < f.panels(); ++p) {
-          expected.resize(expected.size() + size_t(f.panel_bytes()));
-          cuda::lay_out_panel(part, matrix, p, f, expected.data() + expected.size() - f.panel_bytes());
-        }
-      }
+      for (int64_t p = 0; p < f.panels(); ++p)
+        cuda::lay_out_panel({parts}, matrix, p, f, expected.data() + (matrix * f.panels() + p) * f.panel_bytes());
     backend_->download(actual.data(), placed.data, actual.size());
     ASSERT_EQ(actual.size(), expected.size());
     EXPECT_EQ(std::memcmp(actual.data(), expected.data(), actual.size()), 0);

@@ -93,10 +93,10 @@ class CudaBackend : public Backend {
   double elapsed(FunctionRef<void()> work);
   void record(GraphCache::Step& step, FunctionRef<Tensor()> body);
   Matrix place_panels(std::span<const Matrix> parts);
-  void stream_panels(const Matrix& part, const PanelFormat& format, std::byte* first, int64_t panels_per_matrix);
+  void stream_panels(const Stack& stack, const PanelFormat& format, std::byte* to);
   /// Whether the device itself makes panels of rows as they lie in the files; then stream_rows() sends those.
   static bool lays_out(const Matrix& m, const PanelFormat& format);
-  void stream_rows(const Matrix& part, const PanelFormat& format, std::byte* first, int64_t panels_per_matrix);
+  void stream_rows(const Stack& stack, const PanelFormat& format, std::byte* to);
 
 #ifdef __CUDACC__
   /// Launches and checks. A grid without threads is nothing to do.
@@ -119,6 +119,10 @@ class CudaBackend : public Backend {
     config.numAttrs = grid.overlap ? 1 : 0;
     check(cudaLaunchKernelEx(&config, kernel, P(arguments)...), kernel_name);
   }
+  /// The product of Shape S for units [x, y], with a block for each, or four where blocks would be few
+  /// and `may_split` (panel_product.cuh).
+  template <typename S, bool may_split, typename Product>
+  void launch_product(const char* name, int64_t x, int64_t y, const Product& product);
 #endif
   /// x [T, columns] in bf16, rows zero-filled to whole chunks: x itself if it is that, else taken from the workspace
   /// (null while measuring).

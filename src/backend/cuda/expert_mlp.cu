@@ -1,8 +1,7 @@
 // The experts: (token, choice) pairs sorted by expert on the device, cut into tiles of one expert's pairs; gate,
 // up and the activation in one kernel, down with its routing weight in the next, then every token's choices added
 // in order. An expert's weights are read once per tile of up to 64 pairs.
-#include "backend/cuda/panel_block.cuh"
-#include "backend/cuda/panel_stream.cuh"
+#include "backend/cuda/panel_product.cuh"
 #include "chorus/error.h"
 
 namespace chorus::cuda {
@@ -67,8 +66,10 @@ __device__ float swiglu(float gate, float up, float alpha, float limit) {
 }
 
 /// act = swiglu(gate(x), up(x)); a unit is a panel of each: x [tokens, padded columns] bf16; act [pairs,
-/// act_padded] bf16, in the order of the sort.
+/// act_padded] bf16, in the order of the sort. Grid: panels x tiles.
 struct GateUp {
+  static constexpr bool early = false;
+
   Weights gate, up;
   const uint16_t* x;
   int choices;
@@ -76,126 +77,79 @@ struct GateUp {
   ClampedSwiglu activation;
   uint16_t* act;
   int64_t act_padded;
+  Tile tile = {};
 
-  __host__ __device__ const PanelFormat& format() const { return gate.format; }
-  __host__ __device__ int units() const { return int(gate.format.panels()); }  // of an expert
-  __device__ void panels(int expert, int unit, const std::byte* (&at)[2]) const {
-    at[0] = gate.panel(expert, unit);
-    at[1] = up.panel(expert, unit);
+  __device__ const PanelFormat& format() const { return gate.format; }
+  template <typename Unit>
+  __device__ bool find(Unit& unit) {
+    if (int(blockIdx.y) >= *sorted.tile_count) return false;
+    tile = sorted.tiles[blockIdx.y];
+    unit.panels[0] = gate.panel(tile.expert, blockIdx.x);
+    unit.panels[1] = up.panel(tile.expert, blockIdx.x);
+    unit.tokens = tile.count;
+    return true;
   }
-  __device__ const uint16_t* inputs(int64_t sorted_pair) const {
-    return x + int64_t(sorted.order[sorted_pair] / choices) * gate.format.padded_columns();
+  template <int most>
+  __device__ ListedRows<most> rows(int token, int count) const {
+    ListedRows<most> list;
+#pragma unroll
+    for (int i = 0; i < most; ++i)
+      list.rows[i] = i < count ? x + int64_t(sorted.order[tile.first + token + 16 * i] / choices) *
+                                         gate.format.padded_columns()
+                               : x;
+    return list;
   }
-  /// The unit's sums of one row.
-  __device__ void put(int expert, int64_t sorted_pair, int64_t unit, int row_in_panel,
-                      const float (&sums)[2]) const {
-    const int64_t row = unit * panel_rows + row_in_panel;
+  __device__ void put(int token, int row_in_panel, const float (&sums)[2]) const {
+    const int64_t row = int64_t(blockIdx.x) * panel_rows + row_in_panel;
     if (row >= gate.format.rows) return;
-    const float value = swiglu(sums[0] + gate.bias_of(expert, row), sums[1] + up.bias_of(expert, row),
+    const float value = swiglu(sums[0] + gate.bias_of(tile.expert, row), sums[1] + up.bias_of(tile.expert, row),
                                activation.alpha, activation.limit);
-    act[sorted_pair * act_padded + row] = bf16_bits(value);
+    act[(tile.first + token) * act_padded + row] = bf16_bits(value);
   }
 };
 
-/// parts = weight * down(act); a unit is two panels that follow one another: parts [pairs, H], by pair.
+/// parts = weight * down(act): parts [pairs, H], by pair. Grid: panels x tiles.
 struct Down {
+  static constexpr bool early = false;
+
   Weights down;
   const uint16_t* act;
   Sorted sorted;
   const float* weights;
   float* parts;
-
-  __host__ __device__ const PanelFormat& format() const { return down.format; }
-  __host__ __device__ int units() const { return int(down.format.panels() + 1) / 2; }
-  __device__ void panels(int expert, int unit, const std::byte* (&at)[2]) const {
-    at[0] = down.panel(expert, unit * 2);
-    at[1] = down.panel(expert, min(int64_t(unit) * 2 + 1, down.format.panels() - 1));
-  }
-  __device__ const uint16_t* inputs(int64_t sorted_pair) const {
-    return act + sorted_pair * down.format.padded_columns();
-  }
-  __device__ void put(int expert, int64_t sorted_pair, int64_t unit, int row_in_panel,
-                      const float (&sums)[2]) const {
-    const int64_t pair = sorted.order[sorted_pair];
-    for (int p = 0; p < 2; ++p) {
-      const int64_t row = (unit * 2 + p) * panel_rows + row_in_panel;
-      if (row < down.format.rows)
-        parts[pair * down.format.rows + row] = (sums[p] + down.bias_of(expert, row)) * weights[pair];
-    }
-  }
-};
-
-/// Every unit of every tile, a tile's one after the other.
-template <typename Product, int n_tiles>
-struct StreamUnits {
-  const Product& product;
-  int tile_index = -1;
   Tile tile = {};
-  const uint16_t* inputs[n_tiles];
 
-  __device__ void panels(int unit, const std::byte* (&at)[2]) const {
-    product.panels(product.sorted.tiles[unit / product.units()].expert, unit % product.units(), at);
+  __device__ const PanelFormat& format() const { return down.format; }
+  template <typename Unit>
+  __device__ bool find(Unit& unit) {
+    if (int(blockIdx.y) >= *sorted.tile_count) return false;
+    tile = sorted.tiles[blockIdx.y];
+    unit.panels[0] = down.panel(tile.expert, blockIdx.x);
+    unit.tokens = tile.count;
+    return true;
   }
-  __device__ int tokens(int unit, const uint16_t* (&x)[n_tiles]) {
-    if (unit / product.units() != tile_index) {
-      tile_index = unit / product.units();
-      tile = product.sorted.tiles[tile_index];
-#pragma unroll
-      for (int n = 0; n < n_tiles; ++n)
-        inputs[n] = product.inputs(tile.first + min(n * 8 + int(threadIdx.x) % 32 / 4, tile.count - 1));
-    }
-#pragma unroll
-    for (int n = 0; n < n_tiles; ++n) x[n] = inputs[n];
-    return (tile.count + 7) / 8;
+  template <int most>
+  __device__ EvenRows rows(int token, int) const {
+    return {act + (tile.first + token) * down.format.padded_columns(), 16 * down.format.padded_columns()};
   }
-  __device__ void finish(int unit, const StreamSums<2, n_tiles>& sums) const {
-    for (int i = int(threadIdx.x); i < tile.count * panel_rows; i += stream_threads) {
-      const int token = i / panel_rows, row = i % panel_rows;
-      product.put(tile.expert, tile.first + token, unit % product.units(), row,
-                  {sums.total(0, token, row), sums.total(1, token, row)});
-    }
+  __device__ void put(int token, int row_in_panel, const float (&sums)[1]) const {
+    const int64_t row = int64_t(blockIdx.x) * panel_rows + row_in_panel;
+    if (row >= down.format.rows) return;
+    const int64_t pair = sorted.order[tile.first + token];
+    parts[pair * down.format.rows + row] = (sums[0] + down.bias_of(tile.expert, row)) * weights[pair];
   }
 };
 
-template <typename Coded, int n_tiles, typename Product>
-__global__ void __launch_bounds__(stream_threads, stream_blocks(n_tiles)) stream_kernel(Product product) {
-  let_next_start();
-  wait_for_inputs();  // which experts it is about
-  StreamUnits<Product, n_tiles> units{product};
-  const Share share(int64_t(*product.sorted.tile_count) * product.units(), stream_blocks(n_tiles));
-  stream_panels<Coded, 2, n_tiles>(product.format(), share.first, share.last, units);
-}
-
-// Grid: groups of 4 units x tiles of up to 64 pairs. Warps 2 u and 2 u + 1 have unit u's panels.
-template <typename Coded, typename Product>
-__global__ void __launch_bounds__(block_threads, 2) block_kernel(Product product) {
-  wait_for_inputs();
-  if (int(blockIdx.y) >= *product.sorted.tile_count) return;
-  auto& shared = *reinterpret_cast<BlockShared<Coded>*>(block_memory);
-  const Tile tile = product.sorted.tiles[blockIdx.y];
-  const int first_unit = int(blockIdx.x) * (block_warps / 2), warp = int(threadIdx.x) / 32;
-  const std::byte* panels[2];
-  product.panels(tile.expert, min(first_unit + warp / 2, product.units() - 1), panels);
-  const uint16_t* const rows[2] = {product.inputs(tile.first + min(int(threadIdx.x) / 8, tile.count - 1)),
-                                   product.inputs(tile.first + min(int(threadIdx.x) / 8 + 32, tile.count - 1))};
-  multiply_block<false>(product.format(), panels[warp % 2], rows, (tile.count + 7) / 8, -1, shared);
-  shared.for_each(shared.outputs / 2, tile.count, [&](int i, int token) {
-    const int unit = i / panel_rows, row = i % panel_rows;
-    if (first_unit + unit < product.units())
-      product.put(tile.expert, tile.first + token, first_unit + unit, row,
-                  {shared.sums[unit * 2 * panel_rows + row][token],
-                   shared.sums[(unit * 2 + 1) * panel_rows + row][token]});
-  });
-}
-
+// Grid: tokens x slices of the columns.
 __global__ void combine_kernel(const float* parts, int choices, const float* residual, float* out,
                                int64_t columns) {
-  const int64_t t = blockIdx.x;
-  for (int64_t c = threadIdx.x; c < columns; c += blockDim.x) {
-    float sum = 0;
-    for (int j = 0; j < choices; ++j) sum += parts[(t * choices + j) * columns + c];
-    out[t * columns + c] = residual != nullptr ? residual[t * columns + c] + sum : sum;
-  }
+  let_next_start();
+  wait_for_inputs();
+  const int64_t t = blockIdx.x, c = int64_t(blockIdx.y) * blockDim.x + threadIdx.x;
+  if (c >= columns) return;
+  float sum = 0;
+  for (int j = 0; j < choices; ++j) sum += parts[(t * choices + j) * columns + c];
+  out[t * columns + c] = residual != nullptr ? residual[t * columns + c] + sum : sum;
 }
 
 Weights weights_of(const ExpertLinear& experts) {
@@ -235,51 +189,30 @@ void CudaBackend::run(const ExpertMlp& op) {
            op.experts.data<int32_t>(), pairs, int(experts), tile_pairs, sorted);
     return pairs / tile_pairs + std::min(experts, pairs);  // tiles, at most
   };
-  const auto stream = [&]<int n_tiles>() {
-    const int64_t tiles = sort(n_tiles * 8), resident = int64_t(processors_) * stream_blocks(n_tiles);
-    const auto launch_one = [&]<typename P>(const char* name, const P& product) {
-      dispatch_coded(product.format(), [&]<typename Coded>() {
-        launch(name, stream_kernel<Coded, n_tiles, P>,
-               {.x = std::min(tiles * int64_t(product.units()), resident),
-                .threads = stream_threads,
-                .overlap = true},
-               product);
-      });
-    };
-    launch_one("expert_gate_up", gate_up);
-    launch_one("expert_down", down_product);
-  };
-  const auto block = [&] {
-    const int64_t tiles = sort(block_tokens);
-    const auto launch_one = [&]<typename P>(const char* name, const P& product) {
-      const int64_t groups = int64_t(product.units() + block_warps / 2 - 1) / (block_warps / 2);
-      dispatch_coded(product.format(), [&]<typename Coded>() {
-        launch(name, block_kernel<Coded, P>,
-               {.x = groups,
-                .y = tiles,
-                .threads = block_threads,
-                .shared_bytes = sizeof(BlockShared<Coded>),
-                .overlap = true},
-               product);
-      });
-    };
-    launch_one("expert_gate_up", gate_up);
-    launch_one("expert_down", down_product);
+  const auto multiply = [&]<int n_tokens>() {
+    const int64_t tiles = sort(n_tokens);
+    dispatch_coded(gate.format, [&]<typename Coded>() {
+      launch_product<Shape<Coded, 2, n_tokens>, n_tokens == 8>("expert_gate_up", gate.format.panels(), tiles,
+                                                               gate_up);
+    });
+    dispatch_coded(down.format, [&]<typename Coded>() {
+      launch_product<Shape<Coded, 1, n_tokens>, n_tokens == 8>("expert_down", down.format.panels(), tiles,
+                                                               down_product);
+    });
   };
   // Columns past the matrix meet zero weights; they must only not be NaNs.
   if (act_padded != down.format.columns)
     check(cudaMemsetAsync(act, 0, size_t(pairs * act_padded) * 2, stream_), "cudaMemsetAsync");
   // Tiles of about twice the average: few experts' weights are read twice.
   const int64_t average = (pairs + experts - 1) / experts;
-  if (average <= 4)
-    stream.template operator()<1>();
-  else if (average <= 8)
-    stream.template operator()<2>();
-  else if (average <= 32)
-    stream.template operator()<4>();
+  if (average <= 2)
+    multiply.template operator()<8>();
+  else if (average <= 20)
+    multiply.template operator()<32>();
   else
-    block();
-  launch("expert_combine", combine_kernel, {.x = tokens}, parts, int(choices),
+    multiply.template operator()<64>();
+  launch("expert_combine", combine_kernel,
+         {.x = tokens, .y = (op.x.size(1) + 255) / 256, .threads = 256, .overlap = true}, parts, int(choices),
          op.residual.empty() ? nullptr : op.residual.data<float>(), op.out.data<float>(), op.x.size(1));
 }
 

@@ -1,4 +1,4 @@
-// What has an instruction of its own: the tensor cores' product of small tiles, shared memory, copies to it.
+// What has an instruction of its own: the tensor cores' products, shared memory, copies to it and their barriers.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -68,6 +68,35 @@ __device__ inline void commit_copies() {
 template <int newer>
 __device__ inline void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(newer) : "memory");
+}
+
+/// Barriers in shared memory (mbarrier), by their address. A phase ends when `arrivals` have arrived and the bytes
+/// that were announced have come; phases are told apart by their parity, the first one's is 0.
+__device__ inline void init_barrier(uint32_t barrier, int arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+/// After the barriers' init, before the threads meet: the copy engine sees them too.
+__device__ inline void publish_barriers() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+__device__ inline void arrive_and_expect(uint32_t barrier, uint32_t bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+/// Returns when the phase of this parity has ended.
+__device__ inline void wait_for_phase(uint32_t barrier, uint32_t parity) {
+  uint32_t ended = 0;
+  while (ended == 0)
+    asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
+                 : "=r"(ended)
+                 : "r"(barrier), "r"(parity)
+                 : "memory");
+}
+/// A whole number of 16 bytes by the copy engine, asked for by one thread; announced to the barrier before.
+__device__ inline void copy_bulk(uint32_t shared, const void* global, uint32_t bytes, uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared),
+      "l"(global), "r"(bytes), "r"(barrier)
+      : "memory");
 }
 
 }  // namespace chorus::cuda

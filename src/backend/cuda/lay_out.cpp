@@ -55,13 +55,11 @@ constexpr PairTable pair_table = [] {
   return table;
 }();
 
-// As put_codes, four columns at a time: most of a model is this.
+// As put_codes, two columns at a time: most of a model is this.
 void put_mxfp4(const Matrix& m, const MatrixRow& from, int row, const PanelFormat& f, std::byte* panel) {
-  const auto &first = pair_table[size_t(row / 8)], &second = pair_table[size_t(2 + row / 8)];
-  for (int64_t c = 0; c < m.columns; c += 4) {
+  for (int64_t c = 0; c < m.columns; c += 2) {
     std::byte* at = panel + f.code_at(row, c);
-    put(at,
-        load_unaligned<uint32_t>(at) | first[size_t(from.codes[c / 2])] | second[size_t(from.codes[c / 2 + 1])]);
+    put(at, load_unaligned<uint32_t>(at) | pair_table[size_t(f.reg_of(row, c))][size_t(from.codes[c / 2])]);
   }
 }
 
@@ -82,6 +80,14 @@ bool has_large_scale(const Matrix& m) {
 }
 
 }  // namespace
+
+std::pair<const Matrix*, int64_t> Stack::find(int64_t row) const {
+  for (const Matrix& part : parts) {
+    if (row < part.rows) return {&part, row};
+    row -= part.rows;
+  }
+  return {nullptr, 0};  // not asked for
+}
 
 PanelFormat format_for(const Matrix& m) {
   PanelFormat f{
@@ -131,20 +137,21 @@ PanelFormat format_of(const Matrix& m) {
   return f;
 }
 
-void lay_out_panel(const Matrix& m, int64_t matrix, int64_t panel, const PanelFormat& f, std::byte* out) {
+void lay_out_panel(const Stack& stack, int64_t matrix, int64_t panel, const PanelFormat& f, std::byte* out) {
   std::memset(out, 0, size_t(f.panel_bytes()));
-  std::vector<float> values(f.quantised() ? 0 : size_t(m.columns));
-  const int64_t first = panel * panel_rows, rows = std::min<int64_t>(panel_rows, m.rows - first);
+  std::vector<float> values(f.quantised() ? 0 : size_t(f.columns));
+  const int64_t first = panel * panel_rows, rows = std::min<int64_t>(panel_rows, f.rows - first);
   for (int r = 0; r < rows; ++r) {
+    const auto [m, row] = stack.find(first + r);
     if (f.quantised()) {
-      const MatrixRow from = row_of(m, matrix, first + r);
+      const MatrixRow from = row_of(*m, matrix, row);
       if (f.kind == PanelKind::mxfp4)
-        put_mxfp4(m, from, r, f, out);
+        put_mxfp4(*m, from, r, f, out);
       else
-        put_codes(m, from, r, f, out);
-      put_scales(m, from, r, f, out);
+        put_codes(*m, from, r, f, out);
+      put_scales(*m, from, r, f, out);
     } else {
-      dequantize_row(m, matrix, first + r, values);
+      dequantize_row(*m, matrix, row, values);
       put_values(values, r, f, out);
     }
   }

@@ -9,8 +9,8 @@
 namespace chorus::cuda {
 namespace {
 
-constexpr int64_t half_bytes = int64_t(16) << 20;
-constexpr int lay_out_threads = 256, most_chunk_bytes = 1024 + 128;  // of 8-bit codes, groups of 32
+constexpr int64_t half_bytes = int64_t(16) << 20, rows_of_a_task = 16;
+constexpr int lay_out_threads = 256, most_chunk_bytes = 4096 + 512;  // of 8-bit codes, groups of 32
 
 /// Some rows of a matrix, packed: all codes, then all scales, then all quant_biases.
 struct RawRows {
@@ -77,11 +77,12 @@ RawRows raw_rows(const Matrix& m) {
           .parts = m.quant_biases.empty() ? 1 : 2};
 }
 
-/// Rows [begin, begin + raw.rows) of a matrix into their places in `half`.
-void pack_rows(const Matrix& m, int64_t matrix, int64_t begin, int64_t first, int64_t n, const RawRows& raw,
+/// `n` rows from begin + first on into their places in `half`, which begins with row `begin`.
+void pack_rows(const Stack& stack, int64_t matrix, int64_t begin, int64_t first, int64_t n, const RawRows& raw,
                std::byte* half) {
   for (int64_t r = first; r < first + n; ++r) {
-    const MatrixRow row = row_of(m, matrix, begin + r);
+    const auto [part, index] = stack.find(begin + r);
+    const MatrixRow row = row_of(*part, matrix, index);
     std::memcpy(half + r * raw.code_bytes, row.codes, size_t(raw.code_bytes));
     std::memcpy(half + raw.scales_at(r), row.scales, size_t(raw.scale_bytes));
     if (raw.parts == 2) std::memcpy(half + raw.biases_at(r), row.quant_biases, size_t(raw.scale_bytes));
@@ -94,27 +95,26 @@ bool CudaBackend::lays_out(const Matrix& m, const PanelFormat& f) {
   return f.quantised() && !f.wide_scales && (m.bits == 4 || m.bits == 8) && m.columns % 2 == 0;
 }
 
-void CudaBackend::stream_rows(const Matrix& part, const PanelFormat& f, std::byte* first,
-                              int64_t panels_per_matrix) {
-  RawRows raw = raw_rows(part);
+void CudaBackend::stream_rows(const Stack& stack, const PanelFormat& f, std::byte* to) {
+  RawRows raw = raw_rows(stack.parts[0]);
   const int64_t per_half = half_bytes / (panel_rows * raw.row_bytes());
   if (per_half == 0)
-    throw Error(Fault::model, "a matrix has too many inputs for this backend").with("inputs", part.columns);
+    throw Error(Fault::model, "a matrix has too many inputs for this backend").with("inputs", f.columns);
   if (raw_halves_.empty()) raw_halves_ = allocate(DType::u8, {2 * half_bytes});
-  for (int64_t matrix = 0; matrix < part.matrices; ++matrix)
+  for (int64_t matrix = 0; matrix < stack.parts[0].matrices; ++matrix)
     for (int64_t panel = 0; panel < f.panels(); panel += per_half) {
       const int64_t panels = std::min(per_half, f.panels() - panel), begin = panel * panel_rows;
-      raw.rows = std::min(panels * panel_rows, part.rows - begin);
+      raw.rows = std::min(panels * panel_rows, f.rows - begin);
       auto* const on_device = static_cast<std::byte*>(raw_halves_.raw()) + staging_.next * half_bytes;
       std::byte* const half = next_half();
-      threads_.for_each(panels, [&](int64_t p) {
-        const int64_t row = p * panel_rows;
-        pack_rows(part, matrix, begin, row, std::min<int64_t>(panel_rows, raw.rows - row), raw, half);
+      threads_.for_each((raw.rows + rows_of_a_task - 1) / rows_of_a_task, [&](int64_t task) {
+        const int64_t row = task * rows_of_a_task;
+        pack_rows(stack, matrix, begin, row, std::min(rows_of_a_task, raw.rows - row), raw, half);
       });
       send_half(on_device, size_t(raw.rows * raw.row_bytes()));
       raw.data = on_device;
       launch("lay_out", lay_out_kernel, {.x = f.chunks(), .y = panels, .threads = lay_out_threads}, raw, f,
-             first + (matrix * panels_per_matrix + panel) * f.panel_bytes());
+             to + (matrix * f.panels() + panel) * f.panel_bytes());
     }
 }
 

@@ -1,9 +1,20 @@
 #pragma once
 
+#include <span>
+#include <utility>
+
 #include "backend/cuda/panel_format.h"
 #include "ops/matrix.h"
 
 namespace chorus::cuda {
+
+/// Matrices of one coding, one under the other.
+struct Stack {
+  std::span<const Matrix> parts;
+
+  /// The part that holds a row of the stack, and its row there.
+  std::pair<const Matrix*, int64_t> find(int64_t row) const;
+};
 
 /// The panels that hold a matrix of the files.
 PanelFormat format_for(const Matrix& m);
@@ -11,7 +22,7 @@ PanelFormat format_for(const Matrix& m);
 PanelFormat format_of(const Matrix& placed);
 DType type_of(const PanelFormat& format);
 
-/// Panel `panel` of matrix `matrix`: writes all of its format.panel_bytes(). Pure host code.
-void lay_out_panel(const Matrix& m, int64_t matrix, int64_t panel, const PanelFormat& format, std::byte* out);
+/// Panel `panel` of matrix `matrix` of a stack: writes all of its format.panel_bytes(). Pure host code.
+void lay_out_panel(const Stack& stack, int64_t matrix, int64_t panel, const PanelFormat& format, std::byte* out);
 
 }  // namespace chorus::cuda

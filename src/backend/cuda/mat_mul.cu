@@ -1,9 +1,6 @@
-#include <cooperative_groups.h>
-
 #include <chrono>
 
-#include "backend/cuda/panel_block.cuh"
-#include "backend/cuda/panel_stream.cuh"
+#include "backend/cuda/panel_product.cuh"
 
 namespace chorus::cuda {
 namespace {
@@ -25,8 +22,11 @@ __global__ void round_kernel(const T* x, uint16_t* out, int64_t columns, int64_t
 }
 
 /// out = x W^T + bias + residual: x [tokens, padded columns] bf16, out [tokens, rows]; bias and residual may be
-/// null.
+/// null. Grid: panels x tiles of tokens.
+template <int n_tokens>
 struct Product {
+  static constexpr bool early = true;
+
   const std::byte* weights;
   PanelFormat f;
   const uint16_t* x;
@@ -34,105 +34,26 @@ struct Product {
   float* out;
   int64_t tokens;
 
-  __device__ const uint16_t* inputs(int64_t token) const {  // past the last: any
-    return x + min(token, tokens - 1) * f.padded_columns();
+  __device__ const PanelFormat& format() const { return f; }
+  __device__ int64_t first_token() const { return int64_t(blockIdx.y) * n_tokens; }
+  template <typename Unit>
+  __device__ bool find(Unit& unit) const {
+    unit.panels[0] = weights + blockIdx.x * f.panel_bytes();
+    unit.tokens = int(min(tokens - first_token(), int64_t(n_tokens)));
+    return true;
   }
-  __device__ void put(int64_t token, int64_t row, float sum) const {
-    if (token >= tokens || row >= f.rows) return;
-    const int64_t at = token * f.rows + row;
-    if (bias != nullptr) sum += bias[row];
+  template <int most>
+  __device__ EvenRows rows(int token, int) const {
+    return {x + (first_token() + token) * f.padded_columns(), 16 * f.padded_columns()};
+  }
+  __device__ void put(int token, int row_in_panel, const float (&sums)[1]) const {
+    const int64_t row = int64_t(blockIdx.x) * panel_rows + row_in_panel;
+    if (row >= f.rows) return;
+    const int64_t at = (first_token() + token) * f.rows + row;
+    const float sum = bias != nullptr ? sums[0] + bias[row] : sums[0];
     out[at] = residual != nullptr ? residual[at] + sum : sum;
   }
 };
-
-/// A unit is a panel.
-template <int n_tiles>
-struct StreamUnits {
-  Product product;
-
-  __device__ void panels(int unit, const std::byte* (&at)[1]) const {
-    at[0] = product.weights + unit * product.f.panel_bytes();
-  }
-  __device__ int tokens(int, const uint16_t* (&x)[n_tiles]) const {
-#pragma unroll
-    for (int n = 0; n < n_tiles; ++n) x[n] = product.inputs(n * 8 + threadIdx.x % 32 / 4);
-    return int(product.tokens + 7) / 8;
-  }
-  __device__ void finish(int unit, const StreamSums<1, n_tiles>& sums) const {
-    for (int i = int(threadIdx.x); i < n_tiles * 8 * panel_rows; i += stream_threads) {
-      const int token = i / panel_rows, row = i % panel_rows;
-      product.put(token, int64_t(unit) * panel_rows + row, sums.total(0, token, row));
-    }
-  }
-};
-
-template <typename Coded, int n_tiles>
-__global__ void __launch_bounds__(stream_threads, stream_blocks(n_tiles)) stream_kernel(Product product) {
-  let_next_start();
-  StreamUnits<n_tiles> units{product};
-  const Share share(product.f.panels(), stream_blocks(n_tiles));
-  stream_panels<Coded, 1, n_tiles>(product.f, share.first, share.last, units);
-}
-
-__device__ inline int used_tiles(int64_t tokens) {
-  return int(min((tokens + 7) / 8, int64_t(block_tiles)));
-}
-
-// Grid: groups of 8 panels x tiles of 64 tokens; for products that would not fill the device x the classes, which
-// are a cluster.
-template <typename Coded, bool one_class>
-__device__ __forceinline__ BlockShared<Coded>& block_sums(const Product& product) {
-  auto& shared = *reinterpret_cast<BlockShared<Coded>*>(block_memory);
-  const int64_t first_token = int64_t(blockIdx.y) * block_tokens;
-  const int64_t panel = min(int64_t(blockIdx.x) * block_warps + threadIdx.x / 32, product.f.panels() - 1);
-  const uint16_t* const rows[2] = {product.inputs(first_token + threadIdx.x / 8),
-                                   product.inputs(first_token + threadIdx.x / 8 + 32)};
-  multiply_block<one_class>(product.f, product.weights + panel * product.f.panel_bytes(), rows,
-                            used_tiles(product.tokens - first_token), int(blockIdx.z), shared);
-  return shared;
-}
-__device__ inline void put_block(const Product& product, int row, int token, float sum) {
-  product.put(int64_t(blockIdx.y) * block_tokens + token, int64_t(blockIdx.x) * block_warps * panel_rows + row,
-              sum);
-}
-
-template <typename Coded>
-__global__ void __launch_bounds__(block_threads, 2) block_kernel(Product product) {
-  wait_for_inputs();
-  auto& shared = block_sums<Coded, false>(product);
-  shared.for_each(shared.outputs, block_tokens,
-                  [&](int row, int token) { put_block(product, row, token, shared.sums[row][token]); });
-}
-
-template <typename Coded>
-__global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(block_threads, 2)
-    cluster_kernel(Product product) {
-  wait_for_inputs();
-  auto& shared = block_sums<Coded, true>(product);
-  const auto cluster = cooperative_groups::this_cluster();
-  cluster.sync();
-  const BlockShared<Coded>* of_class[classes];
-  for (int c = 0; c < classes; ++c) of_class[c] = cluster.map_shared_rank(&shared, unsigned(c));
-  // Every block of the cluster finishes its share of the rows: a thread takes four tokens of a row, which it
-  // fetches from all four before it adds.
-  constexpr int share = BlockShared<Coded>::outputs / classes;
-#pragma unroll
-  for (int i = int(threadIdx.x); i < share * block_tokens / 4; i += block_threads) {
-    const int row = int(blockIdx.z) * share + i % share, token = i / share * 4;
-    float4 parts[classes];
-#pragma unroll
-    for (int c = 0; c < classes; ++c) parts[c] = *reinterpret_cast<const float4*>(&of_class[c]->sums[row][token]);
-    float4 sum = parts[0];
-#pragma unroll
-    for (int c = 1; c < classes; ++c)
-      sum = {sum.x + parts[c].x, sum.y + parts[c].y, sum.z + parts[c].z, sum.w + parts[c].w};
-    put_block(product, row, token, sum.x);
-    put_block(product, row, token + 1, sum.y);
-    put_block(product, row, token + 2, sum.z);
-    put_block(product, row, token + 3, sum.w);
-  }
-  cluster.sync();  // the others may still read
-}
 
 // Nothing but mma, in eight independent chains a warp.
 __global__ void mac_rate_kernel(int rounds, float* out) {
@@ -167,34 +88,25 @@ void CudaBackend::run(const MatMul& op) {
   const Arena::Scope scope(workspace());
   const uint16_t* const x = round_inputs(op.x, f);
   if (workspace().measuring() || tokens == 0) return;
-  const Product product{.weights = static_cast<const std::byte*>(op.linear.weight.data.raw()),
-                        .f = f,
-                        .x = x,
-                        .bias = op.linear.bias.empty() ? nullptr : op.linear.bias.data<float>(),
-                        .residual = op.residual.empty() ? nullptr : op.residual.data<float>(),
-                        .out = op.out.data<float>(),
-                        .tokens = tokens};
-  dispatch_coded(f, [&]<typename Coded>() {
-    const auto stream = [&]<int n_tiles>() {
-      const int64_t resident = int64_t(processors_) * stream_blocks(n_tiles);
-      launch("mat_mul", stream_kernel<Coded, n_tiles>,
-             {.x = std::min(f.panels(), resident), .threads = stream_threads, .overlap = true}, product);
-    };
-    if (tokens <= 8) return stream.template operator()<1>();
-    if (tokens <= 16) return stream.template operator()<2>();
-    if (tokens <= 32) return stream.template operator()<4>();
-    const int64_t groups = (f.panels() + block_warps - 1) / block_warps;
-    const int64_t tiles = (tokens + block_tokens - 1) / block_tokens;
-    const bool few = groups * tiles < int64_t(processors_) * 4;
-    launch("mat_mul", few ? cluster_kernel<Coded> : block_kernel<Coded>,
-           {.x = groups,
-            .y = tiles,
-            .z = few ? classes : 1,
-            .threads = block_threads,
-            .shared_bytes = sizeof(BlockShared<Coded>),
-            .overlap = true},
-           product);
-  });
+  const auto multiply = [&]<int n_tokens>() {
+    const Product<n_tokens> product{.weights = static_cast<const std::byte*>(op.linear.weight.data.raw()),
+                                    .f = f,
+                                    .x = x,
+                                    .bias = op.linear.bias.empty() ? nullptr : op.linear.bias.data<float>(),
+                                    .residual = op.residual.empty() ? nullptr : op.residual.data<float>(),
+                                    .out = op.out.data<float>(),
+                                    .tokens = tokens};
+    dispatch_coded(f, [&]<typename Coded>() {
+      launch_product<Shape<Coded, 1, n_tokens>, true>("mat_mul", f.panels(), (tokens + n_tokens - 1) / n_tokens,
+                                                      product);
+    });
+  };
+  if (tokens <= 8)
+    multiply.template operator()<8>();
+  else if (tokens <= 32)
+    multiply.template operator()<32>();
+  else
+    multiply.template operator()<128>();
 }
 
 double CudaBackend::measure_mac_rate() {

@@ -1,23 +1,23 @@
 // How the CUDA backend stores a weight matrix: the byte layout, and the formulas that the host writes and every
 // kernel reads with.
 //
-// A matrix is cut into panels of 16 rows, the M side of mma.sync.m16n8k16; panels lie one after the other, those of
-// all experts too. A panel is its chunks of 64 columns in order (2,880 columns = 45 chunks, no padding), and a chunk
-// is one record, so that a warp streams a panel from its first byte to its last:
+// A matrix is cut into panels of 64 rows, the M side of wgmma.m64nNk16; panels lie one after the other, those of
+// all experts too. A panel is its chunks of 64 columns in order (2,880 columns = 45 chunks, no padding), and a
+// chunk is one record, which one bulk copy takes to shared memory:
 //
-//   codes    16 x 64 codes of 4, 8, 16 or 32 bits. Lane 4 * (row % 8) + column % 32 / 8 of a warp owns 32 of them:
-//            rows row % 8 and row % 8 + 8, of each half of the chunk 8 neighbouring columns, which are 16 bytes of a
-//            token's bf16 inputs. Code e of a lane, in the order in which the four mma of a chunk take them:
-//              e = 8 * mma + 2 * reg + column % 2,   mma = column / 32 * 2 + column % 8 / 4,
-//                                                    reg = column % 4 / 2 * 2 + row / 8
-//            A lane's codes are cut into pieces of 16 bytes, and piece p of all lanes is one 512-byte read of a warp.
-//            4-bit codes: word `mma` of the lane holds eight; those of even columns are in its low half.
-//   scales   of rows r = 0 .. 7: [r][group of the chunk][rows r, r + 8]; mxfp4 one byte, E8M0 + 126; affine scale and
-//            quant_bias, two bf16 where the file has bf16 (4 bytes), else two f32. Dense: none. A group of 128
-//            columns stands in both of its chunks.
+//   codes    64 x 64 codes of 4, 8, 16 or 32 bits: those of rows 0 .. 15, for the first warp of a warpgroup, then
+//   of
+//            rows 16 .. 31, ... Lane 4 * (row % 8) + column % 8 / 2 of the warp owns 32 of them: what the
+//            fragments of A of its four products over 16 columns hold. Code e of a lane, in the order of these:
+//              e = 8 * mma + 2 * reg + column % 2,   mma = column / 16, reg = column % 16 / 8 * 2 + row / 8 % 2
+//            A lane's codes are cut into pieces of 16 bytes, and piece p of all lanes is one 512-byte read of a
+//            warp. 4-bit codes: word `mma` of the lane holds eight; those of even columns are in its low half.
+//   scales   of rows 0 .. 7 of each 16: [row][group of the chunk][the row, 8 more]; mxfp4 one byte, E8M0 + 126;
+//   affine
+//            scale and quant_bias, two bf16 where the file has bf16 (4 bytes), else two f32. Dense: none. A group
+//            of 128 columns stands in both of its chunks.
 //
-// The columns of a product may come in any order as long as both sides agree. Rows and columns past the matrix are
-// zero codes under zero scales.
+// Rows and columns past the matrix are zero codes under zero scales.
 #pragma once
 
 #include <cstdint>
@@ -32,14 +32,14 @@ enum class PanelKind : uint8_t {
   f32,      ///< also f16, and affine codes with f32 scales for groups of 32
 };
 
-constexpr int panel_rows = 16, chunk_columns = 64;
+constexpr int panel_rows = 64, chunk_columns = 64, fragment_rows = 16;
 
 /// A code becomes a bf16 by one multiplication by 2^126 * scale, which a bf16 holds up to this scale, 2^1.
 constexpr int largest_e8m0 = 128, e8m0_shift = 126;
 
-/// Where the bits of an E2M1 code lie in its half of a word, by the register `reg` it is for: so that two shifts and
-/// masks at most, to the left where they can be, make it the sign, the exponent's lower bits and the mantissa's
-/// highest bit of a bf16.
+/// Where the bits of an E2M1 code lie in its half of a word, by the register `reg` it is for: so that two shifts
+/// and masks at most, to the left where they can be, make it the sign, the exponent's lower bits and the
+/// mantissa's highest bit of a bf16.
 constexpr uint32_t spread_e2m1(int reg, uint32_t code) {
   const uint32_t sign = code >> 3, magnitude = code & 7;
   return reg < 3 ? (sign << 15 | magnitude << 6) >> (3 * reg)
@@ -80,18 +80,18 @@ struct PanelFormat {
   constexpr int64_t chunks() const { return (columns + chunk_columns - 1) / chunk_columns; }
   constexpr int64_t padded_columns() const { return chunks() * chunk_columns; }
   constexpr int64_t code_bytes() const { return panel_rows * chunk_columns / 8 * code_bits(); }  ///< of a chunk
-  constexpr int64_t chunk_bytes() const { return code_bytes() + 8 * lane_scale_bytes(); }
+  constexpr int64_t chunk_bytes() const { return code_bytes() + panel_rows / 2 * lane_scale_bytes(); }
   constexpr int64_t panel_bytes() const { return chunks() * chunk_bytes(); }
 
-  constexpr static int mma_of(int64_t column) { return int(column % 64 / 32 * 2 + column % 8 / 4); }
-  constexpr static int reg_of(int row, int64_t column) { return int(column % 4 / 2 * 2) + row / 8; }
+  constexpr static int reg_of(int row, int64_t column) { return int(column % 16 / 8 * 2) + row / 8 % 2; }
 
   /// Byte of the panel where an element's code begins; 4-bit: where its word begins (row: inside the panel).
   constexpr int64_t code_at(int row, int64_t column) const {
-    const int lane = 4 * (row % 8) + int(column % 32 / 8);
+    const int lane = 4 * (row % 8) + int(column % 8 / 2), mma = int(column % chunk_columns / 16);
     const int in_word = code_bits() == 4 ? 0 : 2 * reg_of(row, column) + int(column % 2);
-    const int byte = (8 * mma_of(column) + in_word) * code_bits() / 8;
-    return column / chunk_columns * chunk_bytes() + byte / 16 * 512 + lane * 16 + byte % 16;
+    const int byte = (8 * mma + in_word) * code_bits() / 8, pieces = code_bits() / 4;
+    return column / chunk_columns * chunk_bytes() + (row / fragment_rows * pieces + byte / 16) * 512 + lane * 16 +
+           byte % 16;
   }
   /// A 4-bit code's bits in its word, and back.
   constexpr uint32_t in_word(int row, int64_t column, uint32_t code) const {
@@ -105,8 +105,8 @@ struct PanelFormat {
   }
   constexpr int64_t scale_at(int row, int64_t column) const {
     const int64_t group = chunk_groups() == 2 ? column % chunk_columns / 32 : 0;
-    return column / chunk_columns * chunk_bytes() + code_bytes() + row % 8 * lane_scale_bytes() +
-           (group * 2 + row / 8) * scale_bytes();
+    return column / chunk_columns * chunk_bytes() + code_bytes() +
+           (row / fragment_rows * 8 + row % 8) * lane_scale_bytes() + (group * 2 + row / 8 % 2) * scale_bytes();
   }
 };
 

@@ -1,177 +1,307 @@
 // Panels times tokens on the tensor cores: what the dense and the expert products share.
 //
-// A token's sum over the inputs is cut into four classes, chunks c, c + 4, c + 8, ... of class c; a class is
-// summed in the order of its chunks, and the classes are added in their order: ((0 + 1) + 2) + 3. Every form of
-// the product keeps to that, so that a token's result depends neither on the form, nor on its place in a tile, nor
-// on the other tokens:
-//   stream (few tokens)  Four warps take a class each and stream the panels through rings of their own in shared
-//                        memory. Bound by the weights' bytes, or by unpacking them.
-//   block (many)         Warps take panels of their own and share the tokens' inputs. Every warp goes through the
-//                        classes in turn, or four blocks of a cluster take one each.
+// A warpgroup takes one unit: some panels for one tile of tokens. A ring of stages in shared memory holds the
+// chunks to come, of every panel, as it lies in memory, and of the tokens' inputs. Each of the four warps unpacks
+// 16 rows of a panel into registers, from which wgmma takes them, while the one before runs.
+//
+// A token's sum over the inputs is cut into four classes, each a quarter of the pairs of chunks; a class is summed
+// in the order of its chunks, and the classes are added in their order. A unit's block goes through the classes in
+// turn, or, where there are few units, four blocks of a cluster take one each. Nothing else enters a sum: a
+// token's result depends neither on the form, nor on its place in a tile, nor on the other tokens.
 #pragma once
 
-#include "backend/cuda/device.cuh"
-#include "backend/cuda/instructions.cuh"
+#include <cooperative_groups.h>
+
+#include "backend/cuda/unpack.cuh"
+#include "backend/cuda/wgmma.cuh"
 
 namespace chorus::cuda {
 
-constexpr int classes = 4;
+constexpr int classes = 4, product_threads = 128, pair_chunks = 2;
 
-/// What the kernels of a matrix are compiled for. `general`: affine codes whose scales are f32, or of groups
-/// of 32.
-template <PanelKind kind_, bool general_>
-struct Coded {
-  static constexpr PanelKind kind = kind_;
-  static constexpr bool general = general_;
-  static constexpr bool affine = kind == PanelKind::affine4 || kind == PanelKind::affine8;
-  static constexpr int code_bits = PanelFormat{.kind = kind}.code_bits();
-  static constexpr int pieces = code_bits / 4;  ///< of 16 bytes a lane
-  static constexpr int lane_scale_bytes = kind == PanelKind::mxfp4 ? 4 : !affine ? 0 : general ? 16 : 8;
-  static constexpr int copy_bytes = pieces * 512 + 32 * lane_scale_bytes;  ///< of a chunk in shared memory
+/// How a unit of `n_panels` panels and `n_tokens` tokens is computed.
+template <typename Coded_, int n_panels_, int n_tokens_>
+struct Shape {
+  using Coded = Coded_;
+  static constexpr int n_panels = n_panels_, n_tokens = n_tokens_, tiles = n_tokens / 8;
+  static constexpr int input_bytes = n_tokens * chunk_columns * 2;  ///< of a chunk
+  static constexpr int chunk_bytes = input_bytes + n_panels * Coded::chunk_bytes;
+  static constexpr int room(int blocks) { return (224 << 10) / blocks - 2048; }
+  /// Chunks of a stage: two where stages are small, since each costs a barrier.
+  static constexpr int stage_chunks = chunk_bytes <= 9 << 10 ? pair_chunks : 1;
+  static constexpr int stage_bytes = stage_chunks * chunk_bytes;
+  /// Blocks that a multiprocessor holds: as the registers allow, half of which are for sums, and with three
+  /// stages.
+  static constexpr int blocks = [] {
+    constexpr int sums = n_panels * n_tokens;
+    int n = sums <= 16 ? 6 : sums <= 32 ? 5 : sums <= 64 ? 4 : 2;
+    while (n > 1 && room(n) / stage_bytes < 3) --n;
+    return n;
+  }();
+  static constexpr int stages = room(blocks) / stage_bytes > 6 ? 6 : room(blocks) / stage_bytes;
+  static_assert(stages >= 3);
+  static constexpr size_t shared_bytes =
+      size_t(stages) * stage_bytes + 1024;  ///< 1,024: to begin at a multiple of it
 };
-template <typename F>
-void dispatch_coded(const PanelFormat& f, F&& call) {
-  dispatch_kind(f.kind, [&]<PanelKind kind>() {
-    if constexpr (Coded<kind, false>::affine) {
-      if (f.lane_scale_bytes() == 16) return call.template operator()<Coded<kind, true>>();
-    }
-    call.template operator()<Coded<kind, false>>();
-  });
+
+/// Where a unit's panels lie.
+template <typename S>
+struct Unit {
+  const std::byte* panels[S::n_panels];
+  int tokens;  ///< of the tile
+};
+
+/// A thread's sums, as wgmma lays them out; element (n, i): token n * 8 + lane % 4 * 2 + i % 2, row
+/// 16 * warp + lane / 4 + i / 2 * 8.
+template <typename S>
+using Sums = float[S::n_panels][S::tiles][4];
+
+/// Inputs of every sixteenth token of a tile from some token on: rows at equal distances, or anywhere.
+struct EvenRows {
+  const uint16_t* first;
+  int64_t step;
+
+  __device__ const uint16_t* operator[](int i) const { return first + i * step; }
+};
+template <int most>
+struct ListedRows {
+  const uint16_t* rows[most];
+
+  __device__ const uint16_t* operator[](int i) const { return rows[i]; }
+};
+
+__device__ inline int first_chunk(int cls, int chunks) {
+  const int pairs = (chunks + pair_chunks - 1) / pair_chunks;
+  return min(pairs * cls / classes * pair_chunks, chunks);
 }
 
-/// One lane's part of a chunk.
-template <typename Coded>
-struct Chunk {
-  static constexpr PanelKind kind = Coded::kind;
+/// The chunks of a unit on their way to shared memory, a stage after the other.
+template <typename S>
+struct Ring {
+  static constexpr int passes = (S::n_tokens + 15) / 16;  ///< a thread copies 16 bytes of every sixteenth token
+  static constexpr int panel_bytes = S::stage_chunks * S::Coded::chunk_bytes;
 
-  uint4 codes[Coded::pieces];
-  uint32_t factors;    ///< mxfp4: a byte per group and row
-  Scale scales[2][2];  ///< affine: of a half of the chunk, of rows lane / 4 and 8 more; the bias less scale * base
+  uint32_t memory, full;  ///< addresses in shared memory; full: a barrier a stage, for the panels
+  int end;                ///< the chunk after the last
 
-  /// What a lane copies is what it reads again, so that a warp need not meet in between. `chunk`: where it begins.
-  __device__ static void copy(uint32_t to, const std::byte* chunk) {
-    const int lane = int(threadIdx.x) % 32;
-#pragma unroll
-    for (int p = 0; p < Coded::pieces; ++p) copy_async<16>(to + lane * 16 + p * 512, chunk + lane * 16 + p * 512);
-    if constexpr (Coded::lane_scale_bytes > 0)
-      copy_async<Coded::lane_scale_bytes>(to + Coded::pieces * 512 + lane * Coded::lane_scale_bytes,
-                                          chunk + Coded::pieces * 512 + lane / 4 * Coded::lane_scale_bytes);
+  __device__ uint32_t inputs(int stage) const { return memory + stage * (S::stage_chunks * S::input_bytes); }
+  __device__ uint32_t weights(int stage) const {
+    return memory + S::stages * (S::stage_chunks * S::input_bytes) + stage * (S::n_panels * panel_bytes);
   }
-  __device__ void load(uint32_t from, const PanelFormat& f) {
-    const int lane = int(threadIdx.x) % 32;
+  /// By one thread.
+  __device__ void request_weights(const Unit<S>& unit, int chunk, int stage) const {
+    const uint32_t bytes = min(S::stage_chunks, end - chunk) * S::Coded::chunk_bytes;
+    arrive_and_expect(full + stage * 8, S::n_panels * bytes);
 #pragma unroll
-    for (int p = 0; p < Coded::pieces; ++p) codes[p] = load_shared_16(from + lane * 16 + p * 512);
-    const uint32_t at = from + Coded::pieces * 512 + lane * Coded::lane_scale_bytes;
-    if constexpr (kind == PanelKind::mxfp4) {
-      factors = load_shared_4(at);
-    } else if constexpr (Coded::affine && !Coded::general) {
-      const uint2 pairs = load_shared_8(at);
-      scales[0][0] = scales[1][0] = rebased(scale_of(pairs.x));
-      scales[0][1] = scales[1][1] = rebased(scale_of(pairs.y));
-    } else if constexpr (Coded::affine) {
-      const uint4 v = load_shared_16(at);
-      if (f.wide_scales) {
-        scales[0][0] = scales[1][0] = rebased({__uint_as_float(v.x), __uint_as_float(v.y)});
-        scales[0][1] = scales[1][1] = rebased({__uint_as_float(v.z), __uint_as_float(v.w)});
-      } else {
-        scales[0][0] = rebased(scale_of(v.x)), scales[0][1] = rebased(scale_of(v.y));
-        scales[1][0] = rebased(scale_of(v.z)), scales[1][1] = rebased(scale_of(v.w));
+    for (int p = 0; p < S::n_panels; ++p)
+      copy_bulk(weights(stage) + p * panel_bytes, unit.panels[p] + int64_t(chunk) * S::Coded::chunk_bytes, bytes,
+                full + stage * 8);
+  }
+  /// By all threads. `mine`: how many tokens this thread copies.
+  template <typename Rows>
+  __device__ void request_inputs(const Rows& rows, int mine, int chunk, int stage) const {
+    const int token = int(threadIdx.x) / 8, unit = int(threadIdx.x) % 8;
+    const uint32_t to = inputs(stage) + token * 128 + (unit ^ token % 8) * 16;
+#pragma unroll
+    for (int i = 0; i < passes; ++i)
+      if (i < mine) {
+        const uint16_t* const from = rows[i] + chunk * chunk_columns + unit * 8;
+        copy_async<16>(to + i * 2048, from);
+        if (S::stage_chunks > 1 && chunk + 1 < end)
+          copy_async<16>(to + S::input_bytes + i * 2048, from + chunk_columns);
       }
-    }
-  }
-
-  /// Registers A of mma `m` of the chunk.
-  __device__ void weights(int m, uint32_t (&a)[4]) const {
-    if constexpr (kind == PanelKind::bf16) {
-      a[0] = codes[m].x, a[1] = codes[m].y, a[2] = codes[m].z, a[3] = codes[m].w;
-    } else if constexpr (kind == PanelKind::f32) {
-      const uint4 low = codes[2 * m], high = codes[2 * m + 1];
-      a[0] = bf16_pair(__uint_as_float(low.x), __uint_as_float(low.y));
-      a[1] = bf16_pair(__uint_as_float(low.z), __uint_as_float(low.w));
-      a[2] = bf16_pair(__uint_as_float(high.x), __uint_as_float(high.y));
-      a[3] = bf16_pair(__uint_as_float(high.z), __uint_as_float(high.w));
-    } else if constexpr (kind == PanelKind::mxfp4) {
-      const uint32_t w = word(codes[0], m), pair = m < 2 ? factors : factors >> 16;
-      const uint32_t low = (pair & 0xff) * 0x00800080u, high = (pair >> 8 & 0xff) * 0x00800080u;
-      a[0] = scaled(w & 0x81c081c0u, low);
-      a[1] = scaled((w << 3) & 0x81c081c0u, high);
-      a[2] = scaled((w << 6) & 0x81c081c0u, low);
-      a[3] = scaled(((w << 4) & 0x80008000u) | ((w >> 6) & 0x01800180u) | ((w >> 4) & 0x00400040u), high);
-    } else {
-      const Scale low = scales[m / 2][0], high = scales[m / 2][1];
-      if constexpr (kind == PanelKind::affine8) {
-        const uint32_t words[2] = {word(codes[m / 2], m % 2 * 2), word(codes[m / 2], m % 2 * 2 + 1)};
-#pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          a[2 * i] = bf16_pair(times(byte_of<0>(words[i]), low), times(byte_of<1>(words[i]), low));
-          a[2 * i + 1] = bf16_pair(times(byte_of<2>(words[i]), high), times(byte_of<3>(words[i]), high));
-        }
-      } else {
-        const uint32_t w = word(codes[0], m);
-#pragma unroll
-        for (int r = 0; r < 4; ++r) {
-          const Scale s = r % 2 == 0 ? low : high;
-          a[r] = bf16_pair(times(base_bits | (w >> (4 * r) & 15) << 19, s),
-                           times(base_bits | (w >> (16 + 4 * r) & 15) << 19, s));
-        }
-      }
-    }
-  }
-
- private:
-  /// A float base + code is made by setting bits of its mantissa; scale * base is exact, and the bias less that is
-  /// within a thousandth of a scale.
-  static constexpr float base = kind == PanelKind::affine8 ? 0x1p15f : 0x1p4f;
-  static constexpr uint32_t base_bits = kind == PanelKind::affine8 ? 0x47000000 : 0x41800000;
-
-  __device__ static uint32_t word(const uint4& v, int i) {
-    return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
-  }
-  __device__ static Scale rebased(Scale s) {
-    return {s.scale, fmaf(s.scale, -base, s.bias)};
-  }
-  /// Bits in the places of a bf16's sign, lower exponent and upper mantissa are the code's value times 2^-126.
-  __device__ static uint32_t scaled(uint32_t bits, uint32_t factor) {
-    const __nv_bfloat162 product =
-        __hmul2(reinterpret_cast<const __nv_bfloat162&>(bits), reinterpret_cast<const __nv_bfloat162&>(factor));
-    return reinterpret_cast<const uint32_t&>(product);
-  }
-  /// The float base + byte i.
-  template <int i>
-  __device__ static uint32_t byte_of(uint32_t w) {
-    return __byte_perm(w, base_bits, 0x7604 | i << 4);
-  }
-  __device__ static float times(uint32_t base_plus_code, const Scale& s) {
-    return fmaf(__uint_as_float(base_plus_code), s.scale, s.bias);
   }
 };
 
-/// Calls f.operator()<n>() for the n of 1, 2, ... most that is `used`: what is inside branches on nothing.
-template <int most, typename F>
-__device__ __forceinline__ void dispatch_tiles(int used, F&& f) {
-  if constexpr (most == 1) {
-    f.template operator()<1>();
+/// Neither written after this point nor read before it.
+template <int panels, int tiles>
+__device__ __forceinline__ void fence(float (&sums)[panels][tiles][4]) {
+#pragma unroll
+  for (int p = 0; p < panels; ++p)
+#pragma unroll
+    for (int n = 0; n < tiles; ++n)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) asm volatile("" : "+f"(sums[p][n][i])::"memory");
+}
+
+/// The unit's sums over classes [first_class, last_class).
+template <typename S, typename Product>
+__device__ __forceinline__ void sum_classes(const Ring<S>& ring, const Unit<S>& unit, const Product& product,
+                                            int first_class, int last_class, Sums<S>& totals) {
+  using Coded = typename S::Coded;
+  constexpr int ahead = S::stages - 2;  // of the stage before, wgmma may still read the inputs
+  constexpr int step = S::stage_chunks;
+  const PanelFormat& f = product.format();
+  const int warp = int(threadIdx.x) / 32, chunks = int(f.chunks());
+  const int begin = first_chunk(first_class, chunks), end = ring.end;
+  if (threadIdx.x == 0)
+    for (int i = 0; i < ahead && begin + i * step < end; ++i) ring.request_weights(unit, begin + i * step, i);
+  if constexpr (Product::early) wait_for_inputs();
+  const int mine = (unit.tokens - int(threadIdx.x) / 8 + 15) / 16;
+  const auto rows = product.template rows<Ring<S>::passes>(int(threadIdx.x) / 8, mine);
+#pragma unroll
+  for (int i = 0; i < ahead; ++i) {
+    if (begin + i * step < end) ring.request_inputs(rows, mine, begin + i * step, i);
+    commit_copies();
+  }
+
+  int stage = 0, next_stage = ahead;
+  uint32_t parity = 0;
+#pragma unroll
+  for (int p = 0; p < S::n_panels; ++p)
+#pragma unroll
+    for (int n = 0; n < S::tiles; ++n)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) totals[p][n][i] = 0;
+#pragma unroll 1
+  for (int cls = first_class; cls < last_class; ++cls) {
+    float sums[S::n_panels][S::tiles][4] = {};
+    fence(sums);
+    uint32_t a[2][2][4];  // half a chunk is unpacked while wgmma takes the other half
+    const int class_end = first_chunk(cls + 1, chunks);
+#pragma unroll 1
+    for (int chunk = first_chunk(cls, chunks); chunk < class_end; chunk += step) {
+      wait_for_copies<ahead - 1>();
+      publish_to_products();
+      __syncthreads();
+      if (chunk + ahead * step < end) {
+        if (threadIdx.x == 0) ring.request_weights(unit, chunk + ahead * step, next_stage);
+        ring.request_inputs(rows, mine, chunk + ahead * step, next_stage);
+      }
+      commit_copies();
+      wait_for_phase(ring.full + stage * 8, parity);
+      uint32_t weights_at = ring.weights(stage);
+      uint64_t inputs = inputs_at(ring.inputs(stage));
+#pragma unroll 1
+      for (int left = min(step, class_end - chunk); left > 0; --left) {
+#pragma unroll
+        for (int p = 0; p < S::n_panels; ++p) {
+          if constexpr (Coded::kind == PanelKind::bf16)
+            wait_for_products<0>();  // they take what is loaded as it is
+          Chunk<Coded> weights;
+          weights.load(weights_at + p * Ring<S>::panel_bytes, warp, f);
+#pragma unroll
+          for (int half = 0; half < 2; ++half) {
+            wait_for_products<1>();
+#pragma unroll
+            for (int m = 0; m < 2; ++m) weights.weights(half * 2 + m, a[half][m]);
+            begin_products();
+#pragma unroll
+            for (int m = 0; m < 2; ++m) multiply_group(sums[p], a[half][m], inputs + (half * 2 + m) * (32 / 16));
+            commit_products();
+          }
+        }
+        weights_at += Coded::chunk_bytes;
+        inputs += S::input_bytes / 16;
+      }
+      if (++stage == S::stages) stage = 0, parity ^= 1;
+      if (++next_stage == S::stages) next_stage = 0;
+    }
+    wait_for_products<0>();
+    fence(sums);
+#pragma unroll
+    for (int p = 0; p < S::n_panels; ++p)
+#pragma unroll
+      for (int n = 0; n < S::tiles; ++n)
+#pragma unroll
+        for (int i = 0; i < 4; ++i) totals[p][n][i] += sums[p][n][i];
+  }
+}
+
+/// One unit. `Product` says what it is:
+///   static constexpr bool early                       whether find() depends on no kernel before this one
+///   bool find(Unit<S>&)                               by blockIdx; false: there is none
+///   auto rows<most>(int token, int count)             inputs of `count` of the tile's tokens: this one, 16 more,
+///   ... void put(int token, int row, const float (&)[n_panels])   a row's sums, by the thread that has them
+template <typename S, bool split, typename Product>
+__device__ __forceinline__ void multiply_panels(Product& product) {
+  extern __shared__ __align__(1024) std::byte product_memory[];
+  __shared__ __align__(8) uint64_t barriers[S::stages];
+  let_next_start();
+  if constexpr (!Product::early) wait_for_inputs();
+  Unit<S> unit;
+  if (!product.find(unit)) return;
+  const PanelFormat& f = product.format();
+  const int first_class = split ? int(blockIdx.z) : 0, last_class = split ? first_class + 1 : classes;
+  const Ring<S> ring{.memory = (shared_address(product_memory) + 1023) & ~1023u,
+                     .full = shared_address(barriers),
+                     .end = first_chunk(last_class, int(f.chunks()))};
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < S::stages; ++s) init_barrier(ring.full + s * 8, 1);
+    publish_barriers();
+  }
+  __syncthreads();
+  Sums<S> sums;
+  sum_classes<S>(ring, unit, product, first_class, last_class, sums);
+  const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
+  const auto put = [&](int n, int i, const float(&values)[S::n_panels]) {
+    const int token = n * 8 + lane % 4 * 2 + i % 2;
+    if (token < unit.tokens) product.put(token, warp * fragment_rows + lane / 4 + i / 2 * 8, values);
+  };
+  if constexpr (!split) {
+#pragma unroll
+    for (int n = 0; n < S::tiles; ++n)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        float values[S::n_panels];
+#pragma unroll
+        for (int p = 0; p < S::n_panels; ++p) values[p] = sums[p][n][i];
+        put(n, i, values);
+      }
   } else {
-    if (used >= most)
-      f.template operator()<most>();
-    else
-      dispatch_tiles<most - 1>(used, f);
+    // Block c finishes elements (n, c) of all, which it adds in the order of the classes.
+    namespace cg = cooperative_groups;
+    __syncthreads();  // the ring is done with
+    auto* const own = reinterpret_cast<float*>(product_memory);
+    const auto at = [&](int p, int n, int i) {
+      return ((p * S::tiles + n) * 4 + i) * product_threads + int(threadIdx.x);
+    };
+#pragma unroll
+    for (int p = 0; p < S::n_panels; ++p)
+#pragma unroll
+      for (int n = 0; n < S::tiles; ++n)
+#pragma unroll
+        for (int i = 0; i < 4; ++i) own[at(p, n, i)] = sums[p][n][i];
+    const auto cluster = cg::this_cluster();
+    cluster.sync();
+    const float* of_class[classes];
+#pragma unroll
+    for (int c = 0; c < classes; ++c) of_class[c] = cluster.map_shared_rank(own, unsigned(c));
+#pragma unroll
+    for (int n = 0; n < S::tiles; ++n) {
+      float values[S::n_panels];
+#pragma unroll
+      for (int p = 0; p < S::n_panels; ++p) {
+        values[p] = 0;
+#pragma unroll
+        for (int c = 0; c < classes; ++c) values[p] += of_class[c][at(p, n, int(blockIdx.z))];
+      }
+      put(n, int(blockIdx.z), values);
+    }
+    cluster.sync();  // the others may still read
   }
 }
 
-/// One lane's part of a token's chunk: registers B of its four mma.
-struct TokenChunk {
-  uint4 low, high;
+template <typename S, typename Product>
+__global__ void __launch_bounds__(product_threads, S::blocks) product_kernel(Product product) {
+  multiply_panels<S, false>(product);
+}
+template <typename S, typename Product>
+__global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(product_threads, S::blocks)
+    split_product_kernel(Product product) {
+  multiply_panels<S, true>(product);
+}
 
-  /// x: the chunk's inputs of token lane / 4 of a tile, and lane % 4 * 8 more.
-  __device__ void load(const uint16_t* x) {
-    low = __ldg(reinterpret_cast<const uint4*>(x));
-    high = __ldg(reinterpret_cast<const uint4*>(x + 32));
+template <typename S, bool may_split, typename Product>
+void CudaBackend::launch_product(const char* name, int64_t x, int64_t y, const Product& product) {
+  Grid grid{.x = x, .y = y, .threads = product_threads, .shared_bytes = S::shared_bytes, .overlap = true};
+  if constexpr (may_split) {
+    if (x * y < 3 * processors_) {
+      grid.z = classes;
+      return launch(name, split_product_kernel<S, Product>, grid, product);
+    }
   }
-  __device__ uint32_t reg(int m, int i) const {
-    const uint4& v = m < 2 ? low : high;
-    return m % 2 == 0 ? (i == 0 ? v.x : v.y) : (i == 0 ? v.z : v.w);
-  }
-};
+  launch(name, product_kernel<S, Product>, grid, product);
+}
 
 }  // namespace chorus::cuda

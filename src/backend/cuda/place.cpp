@@ -1,5 +1,5 @@
-// From the mapped files to panels (panel_format.h). Usual codings go to the device as they are, and it lays them out
-// (lay_out.cu); others the host lays out in pinned memory while the panels before them are on their way.
+// From the mapped files to panels (panel_format.h). Usual codings go to the device as they are, and it lays them
+// out (lay_out.cu); others the host lays out in pinned memory while the panels before them are on their way.
 #include <algorithm>
 
 #include "backend/cuda/cuda_backend.h"
@@ -13,17 +13,16 @@ constexpr int64_t half_bytes = int64_t(16) << 20;
 
 }  // namespace
 
-void CudaBackend::stream_panels(const Matrix& part, const PanelFormat& f, std::byte* first,
-                                int64_t panels_per_matrix) {
+void CudaBackend::stream_panels(const Stack& stack, const PanelFormat& f, std::byte* to) {
   const int64_t bytes = f.panel_bytes(), panels = f.panels(), per_half = half_bytes / bytes;
   if (per_half == 0)
-    throw Error(Fault::model, "a matrix has too many inputs for this backend").with("inputs", part.columns);
-  for (int64_t matrix = 0; matrix < part.matrices; ++matrix)
+    throw Error(Fault::model, "a matrix has too many inputs for this backend").with("inputs", f.columns);
+  for (int64_t matrix = 0; matrix < stack.parts[0].matrices; ++matrix)
     for (int64_t begin = 0; begin < panels; begin += per_half) {
       const int64_t n = std::min(per_half, panels - begin);
       std::byte* half = next_half();
-      threads_.for_each(n, [&](int64_t i) { lay_out_panel(part, matrix, begin + i, f, half + i * bytes); });
-      send_half(first + (matrix * panels_per_matrix + begin) * bytes, size_t(n * bytes));
+      threads_.for_each(n, [&](int64_t i) { lay_out_panel(stack, matrix, begin + i, f, half + i * bytes); });
+      send_half(to + (matrix * panels + begin) * bytes, size_t(n * bytes));
     }
 }
 
@@ -35,8 +34,6 @@ Matrix CudaBackend::place_panels(std::span<const Matrix> parts) {
   f.rows = 0;
   for (const Matrix& part : parts) {
     const PanelFormat own = format_for(part);
-    if (parts.size() > 1 && part.rows % panel_rows != 0)
-      throw Error(Fault::model, "stacked matrices need outputs in multiples of 16").with("outputs", part.rows);
     if (own.kind != f.kind || part.group_size != parts[0].group_size || part.columns != f.columns ||
         part.bits != parts[0].bits || own.wide_scales != f.wide_scales)
       throw Error(Fault::model, "q, k and v are quantised differently");
@@ -51,15 +48,11 @@ Matrix CudaBackend::place_panels(std::span<const Matrix> parts) {
   const DType type = type_of(f);
   placed.data = allocate(type, {placed.matrices * f.panels() * f.panel_bytes() / int64_t(size_of(type))});
   placed_bytes_ += placed.data.bytes();
-  auto* at = static_cast<std::byte*>(placed.data.raw());
-  for (const Matrix& part : parts) {
-    const PanelFormat own = format_for(part);
-    if (lays_out(part, own))
-      stream_rows(part, own, at, f.panels());
-    else
-      stream_panels(part, own, at, f.panels());
-    at += own.panels() * own.panel_bytes();
-  }
+  auto* const to = static_cast<std::byte*>(placed.data.raw());
+  if (lays_out(parts[0], f))
+    stream_rows({parts}, f, to);
+  else
+    stream_panels({parts}, f, to);
   return placed;
 }
 

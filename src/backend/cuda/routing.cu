@@ -11,19 +11,20 @@ namespace {
 
 constexpr int warps = 32, threads = warps * 32;
 
-/// This lane's weights in a chunk: of rows lane / 4 and 8 more, columns 32 * h + 8 * (lane % 4) + j at
-/// [row][8 * h + j].
+/// This lane's weights in a chunk of `fragment`, 16 rows of a panel: of rows lane / 4 and 8 more, columns
+/// 16 * m + 8 * h + 2 * (lane % 4) + i at [row][4 * m + 2 * h + i].
 template <PanelKind kind>
-__device__ __forceinline__ void decode_chunk(const std::byte* chunk, const PanelFormat& f, float (&w)[2][16]) {
+__device__ __forceinline__ void decode_chunk(const std::byte* chunk, int fragment, const PanelFormat& f,
+                                             float (&w)[2][16]) {
   constexpr int bits = PanelFormat{.kind = kind}.code_bits(), pieces = bits / 4;
   const int lane = int(threadIdx.x) % 32;
   uint32_t words[pieces * 4];
 #pragma unroll
   for (int p = 0; p < pieces; ++p) {
-    const uint4 v = __ldg(reinterpret_cast<const uint4*>(chunk + p * 512 + lane * 16));
+    const uint4 v = __ldg(reinterpret_cast<const uint4*>(chunk + (fragment * pieces + p) * 512 + lane * 16));
     words[p * 4] = v.x, words[p * 4 + 1] = v.y, words[p * 4 + 2] = v.z, words[p * 4 + 3] = v.w;
   }
-  const std::byte* const scales = chunk + pieces * 512 + lane / 4 * f.lane_scale_bytes();
+  const std::byte* const scales = chunk + f.code_bytes() + (fragment * 8 + lane / 4) * f.lane_scale_bytes();
 #pragma unroll
   for (int half = 0; half < 2; ++half)
 #pragma unroll
@@ -69,11 +70,16 @@ struct RoutingArgs {
   int chosen;
 };
 
+/// Of 16 experts each: the panel may be filled by half.
+__host__ __device__ int fragments(const PanelFormat& f) {
+  return int((f.rows + fragment_rows - 1) / fragment_rows);
+}
+
 /// What a block keeps in shared memory; `base` may be null, to know how much that is.
 struct Shared {
   __host__ __device__ Shared(float* base, const PanelFormat& f, int group_tokens)
       : columns(int(f.padded_columns())),
-        experts(int(f.panels()) * panel_rows),
+        experts(fragments(f) * fragment_rows),
         chunk_stride(int(f.chunks()) | 1),
         inputs(base),
         parts(inputs + group_tokens * columns),
@@ -128,7 +134,7 @@ __global__ void __launch_bounds__(threads) routing_kernel(const __grid_constant_
   extern __shared__ __align__(16) float memory[];
   const Shared shared(memory, a.f, group_tokens);
   const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32, hidden = int(a.f.columns);
-  const int chunks = int(a.f.chunks()), items = int(a.f.panels()) * chunks;
+  const int chunks = int(a.f.chunks()), items = fragments(a.f) * chunks;
   const int64_t first = int64_t(blockIdx.x) * group_tokens;
   const int here = int(min(int64_t(group_tokens), a.tokens - first));
   // The weights are on their way while the kernel before this one ends.
@@ -150,29 +156,30 @@ __global__ void __launch_bounds__(threads) routing_kernel(const __grid_constant_
   __syncthreads();
 
   for (int item = warp; item < items; item += warps) {
-    const int panel = item / chunks, chunk = item % chunks;
+    const int fragment = item / chunks, chunk = item % chunks;
     float w[2][16];
-    decode_chunk<kind>(a.router + panel * a.f.panel_bytes() + chunk * a.f.chunk_bytes(), a.f, w);
+    decode_chunk<kind>(a.router + fragment / 4 * a.f.panel_bytes() + chunk * a.f.chunk_bytes(), fragment % 4, a.f, w);
 #pragma unroll
     for (int t = 0; t < group_tokens; ++t) {
-      const float* const inputs = shared.inputs + t * shared.columns + chunk * chunk_columns + lane % 4 * 8;
+      const float* const inputs = shared.inputs + t * shared.columns + chunk * chunk_columns + lane % 4 * 2;
       float sums[2] = {};
 #pragma unroll
       for (int q = 0; q < 4; ++q) {
-        const float4 in = *reinterpret_cast<const float4*>(inputs + q / 2 * 32 + q % 2 * 4);
+        const float2 low = *reinterpret_cast<const float2*>(inputs + q * 16);
+        const float2 high = *reinterpret_cast<const float2*>(inputs + q * 16 + 8);
 #pragma unroll
         for (int row = 0; row < 2; ++row) {
-          sums[row] = fmaf(w[row][q * 4], in.x, sums[row]);
-          sums[row] = fmaf(w[row][q * 4 + 1], in.y, sums[row]);
-          sums[row] = fmaf(w[row][q * 4 + 2], in.z, sums[row]);
-          sums[row] = fmaf(w[row][q * 4 + 3], in.w, sums[row]);
+          sums[row] = fmaf(w[row][q * 4], low.x, sums[row]);
+          sums[row] = fmaf(w[row][q * 4 + 1], low.y, sums[row]);
+          sums[row] = fmaf(w[row][q * 4 + 2], high.x, sums[row]);
+          sums[row] = fmaf(w[row][q * 4 + 3], high.y, sums[row]);
         }
       }
 #pragma unroll
       for (int row = 0; row < 2; ++row) {
         sums[row] += __shfl_xor_sync(all_lanes, sums[row], 1);
         sums[row] += __shfl_xor_sync(all_lanes, sums[row], 2);
-        const int expert = panel * panel_rows + row * 8 + lane / 4;
+        const int expert = fragment * fragment_rows + row * 8 + lane / 4;
         if (lane % 4 == 0) shared.parts[(t * shared.experts + expert) * shared.chunk_stride + chunk] = sums[row];
       }
     }
