@@ -66,7 +66,7 @@ __device__ float swiglu(float gate, float up, float alpha, float limit) {
 }
 
 /// act = swiglu(gate(x), up(x)); a unit is a panel of each: x [tokens, padded columns] bf16; act [pairs,
-/// act_padded] bf16, in the order of the sort. Grid: panels x tiles.
+/// act_padded] bf16, in the order of the sort. Grid: units of panels x tiles.
 struct GateUp {
   static constexpr bool early = false;
 
@@ -80,27 +80,31 @@ struct GateUp {
   Tile tile = {};
 
   __device__ const PanelFormat& format() const { return gate.format; }
-  template <typename Unit>
-  __device__ bool find(Unit& unit) {
+  template <typename S>
+  __device__ bool find(Unit<S>& unit) {
     if (int(blockIdx.y) >= *sorted.tile_count) return false;
     tile = sorted.tiles[blockIdx.y];
-    unit.panels[0] = gate.panel(tile.expert, blockIdx.x);
-    unit.panels[1] = up.panel(tile.expert, blockIdx.x);
+#pragma unroll
+    for (int g = 0; g < S::groups; ++g) {  // past the last: not put
+      const int64_t panel = min(int64_t(blockIdx.x) * S::groups + g, gate.format.panels() - 1);
+      unit.panels[2 * g] = gate.panel(tile.expert, panel);
+      unit.panels[2 * g + 1] = up.panel(tile.expert, panel);
+    }
     unit.tokens = tile.count;
     return true;
   }
-  template <int most>
-  __device__ ListedRows<most> rows(int token, int count) const {
-    ListedRows<most> list;
+  template <typename S>
+  __device__ ListedRows<S::passes> rows(int token, int count) const {
+    ListedRows<S::passes> list;
 #pragma unroll
-    for (int i = 0; i < most; ++i)
-      list.rows[i] = i < count ? x + int64_t(sorted.order[tile.first + token + 16 * i] / choices) *
-                                         gate.format.padded_columns()
-                               : x;
+    for (int i = 0; i < S::passes; ++i) {
+      const int64_t of = i < count ? sorted.order[tile.first + token + S::pass_tokens * i] / choices : 0;
+      list.rows[i] = x + of * gate.format.padded_columns();
+    }
     return list;
   }
-  __device__ void put(int token, int row_in_panel, const float (&sums)[2]) const {
-    const int64_t row = int64_t(blockIdx.x) * panel_rows + row_in_panel;
+  __device__ void put(int token, int panel, int row_in_panel, const float (&sums)[2]) const {
+    const int64_t row = int64_t(panel) * panel_rows + row_in_panel;
     if (row >= gate.format.rows) return;
     const float value = swiglu(sums[0] + gate.bias_of(tile.expert, row), sums[1] + up.bias_of(tile.expert, row),
                                activation.alpha, activation.limit);
@@ -108,7 +112,7 @@ struct GateUp {
   }
 };
 
-/// parts = weight * down(act): parts [pairs, H], by pair. Grid: panels x tiles.
+/// parts = weight * down(act): parts [pairs, H], by pair. Grid: units of panels x tiles.
 struct Down {
   static constexpr bool early = false;
 
@@ -120,20 +124,23 @@ struct Down {
   Tile tile = {};
 
   __device__ const PanelFormat& format() const { return down.format; }
-  template <typename Unit>
-  __device__ bool find(Unit& unit) {
+  template <typename S>
+  __device__ bool find(Unit<S>& unit) {
     if (int(blockIdx.y) >= *sorted.tile_count) return false;
     tile = sorted.tiles[blockIdx.y];
-    unit.panels[0] = down.panel(tile.expert, blockIdx.x);
+#pragma unroll
+    for (int g = 0; g < S::groups; ++g)
+      unit.panels[g] = down.panel(tile.expert, min(int64_t(blockIdx.x) * S::groups + g, down.format.panels() - 1));
     unit.tokens = tile.count;
     return true;
   }
-  template <int most>
+  template <typename S>
   __device__ EvenRows rows(int token, int) const {
-    return {act + (tile.first + token) * down.format.padded_columns(), 16 * down.format.padded_columns()};
+    return {act + (tile.first + token) * down.format.padded_columns(),
+            S::pass_tokens * down.format.padded_columns()};
   }
-  __device__ void put(int token, int row_in_panel, const float (&sums)[1]) const {
-    const int64_t row = int64_t(blockIdx.x) * panel_rows + row_in_panel;
+  __device__ void put(int token, int panel, int row_in_panel, const float (&sums)[1]) const {
+    const int64_t row = int64_t(panel) * panel_rows + row_in_panel;
     if (row >= down.format.rows) return;
     const int64_t pair = sorted.order[tile.first + token];
     parts[pair * down.format.rows + row] = (sums[0] + down.bias_of(tile.expert, row)) * weights[pair];
@@ -189,28 +196,30 @@ void CudaBackend::run(const ExpertMlp& op) {
            op.experts.data<int32_t>(), pairs, int(experts), tile_pairs, sorted);
     return pairs / tile_pairs + std::min(experts, pairs);  // tiles, at most
   };
-  const auto multiply = [&]<int n_tokens>() {
+  const auto multiply = [&]<int n_tokens, int groups>() {
     const int64_t tiles = sort(n_tokens);
     dispatch_coded(gate.format, [&]<typename Coded>() {
-      launch_product<Shape<Coded, 2, n_tokens>, n_tokens == 8>("expert_gate_up", gate.format.panels(), tiles,
-                                                               gate_up);
+      launch_product<Shape<Coded, 2, n_tokens, groups>, n_tokens == 8>("expert_gate_up", gate.format.panels(),
+                                                                       tiles, gate_up);
     });
     dispatch_coded(down.format, [&]<typename Coded>() {
-      launch_product<Shape<Coded, 1, n_tokens>, n_tokens == 8>("expert_down", down.format.panels(), tiles,
-                                                               down_product);
+      launch_product<Shape<Coded, 1, n_tokens, groups>, n_tokens == 8>("expert_down", down.format.panels(), tiles,
+                                                                       down_product);
     });
   };
   // Columns past the matrix meet zero weights; they must only not be NaNs.
   if (act_padded != down.format.columns)
     check(cudaMemsetAsync(act, 0, size_t(pairs * act_padded) * 2, stream_), "cudaMemsetAsync");
-  // Tiles of about twice the average: few experts' weights are read twice.
+  // Tiles that few experts need two of.
   const int64_t average = (pairs + experts - 1) / experts;
   if (average <= 2)
-    multiply.template operator()<8>();
-  else if (average <= 20)
-    multiply.template operator()<32>();
+    multiply.template operator()<8, 1>();
+  else if (average <= 13)
+    multiply.template operator()<16, 1>();
+  else if (average <= 24)
+    multiply.template operator()<32, 1>();
   else
-    multiply.template operator()<64>();
+    multiply.template operator()<64, 2>();
   launch("expert_combine", combine_kernel,
          {.x = tokens, .y = (op.x.size(1) + 255) / 256, .threads = 256, .overlap = true}, parts, int(choices),
          op.residual.empty() ? nullptr : op.residual.data<float>(), op.out.data<float>(), op.x.size(1));

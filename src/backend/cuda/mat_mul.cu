@@ -22,7 +22,7 @@ __global__ void round_kernel(const T* x, uint16_t* out, int64_t columns, int64_t
 }
 
 /// out = x W^T + bias + residual: x [tokens, padded columns] bf16, out [tokens, rows]; bias and residual may be
-/// null. Grid: panels x tiles of tokens.
+/// null. Grid: units of panels x tiles of tokens.
 template <int n_tokens>
 struct Product {
   static constexpr bool early = true;
@@ -36,18 +36,20 @@ struct Product {
 
   __device__ const PanelFormat& format() const { return f; }
   __device__ int64_t first_token() const { return int64_t(blockIdx.y) * n_tokens; }
-  template <typename Unit>
-  __device__ bool find(Unit& unit) const {
-    unit.panels[0] = weights + blockIdx.x * f.panel_bytes();
+  template <typename S>
+  __device__ bool find(Unit<S>& unit) const {
+#pragma unroll
+    for (int g = 0; g < S::groups; ++g)  // past the last: not put
+      unit.panels[g] = weights + min(int64_t(blockIdx.x) * S::groups + g, f.panels() - 1) * f.panel_bytes();
     unit.tokens = int(min(tokens - first_token(), int64_t(n_tokens)));
     return true;
   }
-  template <int most>
+  template <typename S>
   __device__ EvenRows rows(int token, int) const {
-    return {x + (first_token() + token) * f.padded_columns(), 16 * f.padded_columns()};
+    return {x + (first_token() + token) * f.padded_columns(), S::pass_tokens * f.padded_columns()};
   }
-  __device__ void put(int token, int row_in_panel, const float (&sums)[1]) const {
-    const int64_t row = int64_t(blockIdx.x) * panel_rows + row_in_panel;
+  __device__ void put(int token, int panel, int row_in_panel, const float (&sums)[1]) const {
+    const int64_t row = int64_t(panel) * panel_rows + row_in_panel;
     if (row >= f.rows) return;
     const int64_t at = (first_token() + token) * f.rows + row;
     const float sum = bias != nullptr ? sums[0] + bias[row] : sums[0];
@@ -88,7 +90,7 @@ void CudaBackend::run(const MatMul& op) {
   const Arena::Scope scope(workspace());
   const uint16_t* const x = round_inputs(op.x, f);
   if (workspace().measuring() || tokens == 0) return;
-  const auto multiply = [&]<int n_tokens>() {
+  const auto multiply = [&]<int n_tokens, int groups>() {
     const Product<n_tokens> product{.weights = static_cast<const std::byte*>(op.linear.weight.data.raw()),
                                     .f = f,
                                     .x = x,
@@ -97,16 +99,23 @@ void CudaBackend::run(const MatMul& op) {
                                     .out = op.out.data<float>(),
                                     .tokens = tokens};
     dispatch_coded(f, [&]<typename Coded>() {
-      launch_product<Shape<Coded, 1, n_tokens>, true>("mat_mul", f.panels(), (tokens + n_tokens - 1) / n_tokens,
-                                                      product);
+      launch_product<Shape<Coded, 1, n_tokens, groups>, groups == 1>("mat_mul", f.panels(),
+                                                                     (tokens + n_tokens - 1) / n_tokens, product);
     });
   };
+  // Two warpgroups share their inputs where there are enough such units: it is those that the cache is asked for
+  // most.
+  const bool many = (f.panels() + 1) / 2 * ((tokens + 127) / 128) >= 2 * processors_;
   if (tokens <= 8)
-    multiply.template operator()<8>();
+    multiply.template operator()<8, 1>();
+  else if (tokens <= 16)
+    multiply.template operator()<16, 1>();
   else if (tokens <= 32)
-    multiply.template operator()<32>();
+    multiply.template operator()<32, 1>();
+  else if (tokens <= 64 || !many)
+    multiply.template operator()<64, 1>();
   else
-    multiply.template operator()<128>();
+    multiply.template operator()<128, 2>();
 }
 
 double CudaBackend::measure_mac_rate() {

@@ -1,8 +1,9 @@
 // Panels times tokens on the tensor cores: what the dense and the expert products share.
 //
-// A warpgroup takes one unit: some panels for one tile of tokens. A ring of stages in shared memory holds the
-// chunks to come, of every panel, as it lies in memory, and of the tokens' inputs. Each of the four warps unpacks
-// 16 rows of a panel into registers, from which wgmma takes them, while the one before runs.
+// A block takes one unit: for each of its warpgroups some panels, for all of them one tile of tokens. A ring of
+// stages in shared memory holds the chunks to come, of every panel, as it lies in memory, and of the tokens'
+// inputs. Each of the four warps unpacks 16 rows of a panel into registers, from which wgmma takes them, while the
+// one before runs.
 //
 // A token's sum over the inputs is cut into four classes, each a quarter of the pairs of chunks; a class is summed
 // in the order of its chunks, and the classes are added in their order. A unit's block goes through the classes in
@@ -17,15 +18,18 @@
 
 namespace chorus::cuda {
 
-constexpr int classes = 4, product_threads = 128, pair_chunks = 2;
+constexpr int classes = 4, group_threads = 128, pair_chunks = 2;
 
-/// How a unit of `n_panels` panels and `n_tokens` tokens is computed.
-template <typename Coded_, int n_panels_, int n_tokens_>
+/// How a unit is computed: `groups` warpgroups with `n_panels` panels each, and `n_tokens` tokens.
+template <typename Coded_, int n_panels_, int n_tokens_, int groups_ = 1>
 struct Shape {
   using Coded = Coded_;
-  static constexpr int n_panels = n_panels_, n_tokens = n_tokens_, tiles = n_tokens / 8;
+  static constexpr int n_panels = n_panels_, n_tokens = n_tokens_, tiles = n_tokens / 8, groups = groups_;
+  static constexpr int threads = groups * group_threads, panels = groups * n_panels;
+  /// A thread copies 16 bytes of every `pass_tokens`th token's chunk.
+  static constexpr int pass_tokens = threads / 8, passes = (n_tokens + pass_tokens - 1) / pass_tokens;
   static constexpr int input_bytes = n_tokens * chunk_columns * 2;  ///< of a chunk
-  static constexpr int chunk_bytes = input_bytes + n_panels * Coded::chunk_bytes;
+  static constexpr int chunk_bytes = input_bytes + panels * Coded::chunk_bytes;
   static constexpr int room(int blocks) { return (224 << 10) / blocks - 2048; }
   /// Chunks of a stage: two where stages are small, since each costs a barrier.
   static constexpr int stage_chunks = chunk_bytes <= 9 << 10 ? pair_chunks : 1;
@@ -34,7 +38,7 @@ struct Shape {
   /// stages.
   static constexpr int blocks = [] {
     constexpr int sums = n_panels * n_tokens;
-    int n = sums <= 16 ? 6 : sums <= 32 ? 5 : sums <= 64 ? 4 : 2;
+    int n = (sums <= 16 ? 6 : sums <= 32 ? 5 : sums <= 64 ? 4 : 2) / groups;
     while (n > 1 && room(n) / stage_bytes < 3) --n;
     return n;
   }();
@@ -47,8 +51,8 @@ struct Shape {
 /// Where a unit's panels lie.
 template <typename S>
 struct Unit {
-  const std::byte* panels[S::n_panels];
-  int tokens;  ///< of the tile
+  const std::byte* panels[S::panels];  ///< of the first warpgroup, of the second
+  int tokens;                          ///< of the tile
 };
 
 /// A thread's sums, as wgmma lays them out; element (n, i): token n * 8 + lane % 4 * 2 + i % 2, row
@@ -56,7 +60,7 @@ struct Unit {
 template <typename S>
 using Sums = float[S::n_panels][S::tiles][4];
 
-/// Inputs of every sixteenth token of a tile from some token on: rows at equal distances, or anywhere.
+/// Inputs of every S::pass_tokens'th token of a tile from some token on: rows at equal distances, or anywhere.
 struct EvenRows {
   const uint16_t* first;
   int64_t step;
@@ -78,7 +82,6 @@ __device__ inline int first_chunk(int cls, int chunks) {
 /// The chunks of a unit on their way to shared memory, a stage after the other.
 template <typename S>
 struct Ring {
-  static constexpr int passes = (S::n_tokens + 15) / 16;  ///< a thread copies 16 bytes of every sixteenth token
   static constexpr int panel_bytes = S::stage_chunks * S::Coded::chunk_bytes;
 
   uint32_t memory, full;  ///< addresses in shared memory; full: a barrier a stage, for the panels
@@ -86,14 +89,14 @@ struct Ring {
 
   __device__ uint32_t inputs(int stage) const { return memory + stage * (S::stage_chunks * S::input_bytes); }
   __device__ uint32_t weights(int stage) const {
-    return memory + S::stages * (S::stage_chunks * S::input_bytes) + stage * (S::n_panels * panel_bytes);
+    return memory + S::stages * (S::stage_chunks * S::input_bytes) + stage * (S::panels * panel_bytes);
   }
   /// By one thread.
   __device__ void request_weights(const Unit<S>& unit, int chunk, int stage) const {
     const uint32_t bytes = min(S::stage_chunks, end - chunk) * S::Coded::chunk_bytes;
-    arrive_and_expect(full + stage * 8, S::n_panels * bytes);
+    arrive_and_expect(full + stage * 8, S::panels * bytes);
 #pragma unroll
-    for (int p = 0; p < S::n_panels; ++p)
+    for (int p = 0; p < S::panels; ++p)
       copy_bulk(weights(stage) + p * panel_bytes, unit.panels[p] + int64_t(chunk) * S::Coded::chunk_bytes, bytes,
                 full + stage * 8);
   }
@@ -103,12 +106,12 @@ struct Ring {
     const int token = int(threadIdx.x) / 8, unit = int(threadIdx.x) % 8;
     const uint32_t to = inputs(stage) + token * 128 + (unit ^ token % 8) * 16;
 #pragma unroll
-    for (int i = 0; i < passes; ++i)
+    for (int i = 0; i < S::passes; ++i)
       if (i < mine) {
         const uint16_t* const from = rows[i] + chunk * chunk_columns + unit * 8;
-        copy_async<16>(to + i * 2048, from);
+        copy_async<16>(to + i * S::pass_tokens * 128, from);
         if (S::stage_chunks > 1 && chunk + 1 < end)
-          copy_async<16>(to + S::input_bytes + i * 2048, from + chunk_columns);
+          copy_async<16>(to + S::input_bytes + i * S::pass_tokens * 128, from + chunk_columns);
       }
   }
 };
@@ -132,13 +135,13 @@ __device__ __forceinline__ void sum_classes(const Ring<S>& ring, const Unit<S>& 
   constexpr int ahead = S::stages - 2;  // of the stage before, wgmma may still read the inputs
   constexpr int step = S::stage_chunks;
   const PanelFormat& f = product.format();
-  const int warp = int(threadIdx.x) / 32, chunks = int(f.chunks());
+  const int group = int(threadIdx.x) / group_threads, warp = int(threadIdx.x) / 32 % 4, chunks = int(f.chunks());
   const int begin = first_chunk(first_class, chunks), end = ring.end;
   if (threadIdx.x == 0)
     for (int i = 0; i < ahead && begin + i * step < end; ++i) ring.request_weights(unit, begin + i * step, i);
   if constexpr (Product::early) wait_for_inputs();
-  const int mine = (unit.tokens - int(threadIdx.x) / 8 + 15) / 16;
-  const auto rows = product.template rows<Ring<S>::passes>(int(threadIdx.x) / 8, mine);
+  const int mine = (unit.tokens - int(threadIdx.x) / 8 + S::pass_tokens - 1) / S::pass_tokens;
+  const auto rows = product.template rows<S>(int(threadIdx.x) / 8, mine);
 #pragma unroll
   for (int i = 0; i < ahead; ++i) {
     if (begin + i * step < end) ring.request_inputs(rows, mine, begin + i * step, i);
@@ -170,7 +173,7 @@ __device__ __forceinline__ void sum_classes(const Ring<S>& ring, const Unit<S>& 
       }
       commit_copies();
       wait_for_phase(ring.full + stage * 8, parity);
-      uint32_t weights_at = ring.weights(stage);
+      uint32_t weights_at = ring.weights(stage) + group * (S::n_panels * Ring<S>::panel_bytes);
       uint64_t inputs = inputs_at(ring.inputs(stage));
 #pragma unroll 1
       for (int left = min(step, class_end - chunk); left > 0; --left) {
@@ -211,7 +214,8 @@ __device__ __forceinline__ void sum_classes(const Ring<S>& ring, const Unit<S>& 
 /// One unit. `Product` says what it is:
 ///   static constexpr bool early                       whether find() depends on no kernel before this one
 ///   bool find(Unit<S>&)                               by blockIdx; false: there is none
-///   auto rows<most>(int token, int count)             inputs of `count` of the tile's tokens: this one, 16 more,
+///   auto rows<S>(int token, int count)    inputs of `count` of the tile's tokens: this one, S::pass_tokens more,
+///   ...
 ///   ... void put(int token, int row, const float (&)[n_panels])   a row's sums, by the thread that has them
 template <typename S, bool split, typename Product>
 __device__ __forceinline__ void multiply_panels(Product& product) {
@@ -233,10 +237,12 @@ __device__ __forceinline__ void multiply_panels(Product& product) {
   __syncthreads();
   Sums<S> sums;
   sum_classes<S>(ring, unit, product, first_class, last_class, sums);
-  const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
+  const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32 % 4,
+            group = int(threadIdx.x) / group_threads;
   const auto put = [&](int n, int i, const float(&values)[S::n_panels]) {
     const int token = n * 8 + lane % 4 * 2 + i % 2;
-    if (token < unit.tokens) product.put(token, warp * fragment_rows + lane / 4 + i / 2 * 8, values);
+    if (token < unit.tokens)
+      product.put(token, int(blockIdx.x) * S::groups + group, warp * fragment_rows + lane / 4 + i / 2 * 8, values);
   };
   if constexpr (!split) {
 #pragma unroll
@@ -254,7 +260,7 @@ __device__ __forceinline__ void multiply_panels(Product& product) {
     __syncthreads();  // the ring is done with
     auto* const own = reinterpret_cast<float*>(product_memory);
     const auto at = [&](int p, int n, int i) {
-      return ((p * S::tiles + n) * 4 + i) * product_threads + int(threadIdx.x);
+      return ((p * S::tiles + n) * 4 + i) * S::threads + int(threadIdx.x);
     };
 #pragma unroll
     for (int p = 0; p < S::n_panels; ++p)
@@ -283,20 +289,24 @@ __device__ __forceinline__ void multiply_panels(Product& product) {
 }
 
 template <typename S, typename Product>
-__global__ void __launch_bounds__(product_threads, S::blocks) product_kernel(Product product) {
+__global__ void __launch_bounds__(S::threads, S::blocks) product_kernel(Product product) {
   multiply_panels<S, false>(product);
 }
 template <typename S, typename Product>
-__global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(product_threads, S::blocks)
+__global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(S::threads, S::blocks)
     split_product_kernel(Product product) {
   multiply_panels<S, true>(product);
 }
 
 template <typename S, bool may_split, typename Product>
-void CudaBackend::launch_product(const char* name, int64_t x, int64_t y, const Product& product) {
-  Grid grid{.x = x, .y = y, .threads = product_threads, .shared_bytes = S::shared_bytes, .overlap = true};
+void CudaBackend::launch_product(const char* name, int64_t panels, int64_t tiles, const Product& product) {
+  Grid grid{.x = (panels + S::groups - 1) / S::groups,
+            .y = tiles,
+            .threads = S::threads,
+            .shared_bytes = S::shared_bytes,
+            .overlap = true};
   if constexpr (may_split) {
-    if (x * y < 3 * processors_) {
+    if (grid.x * grid.y < 3 * processors_) {
       grid.z = classes;
       return launch(name, split_product_kernel<S, Product>, grid, product);
     }
