@@ -21,6 +21,7 @@ struct Sorted {
 
 // One thread block. The order inside an expert is whatever the atomics make it: no result depends on it.
 __global__ void sort_kernel(const int32_t* experts, int64_t pairs, int expert_count, int tile_pairs, Sorted out) {
+  let_next_start();
   wait_for_inputs();
   extern __shared__ int32_t counts[];  // pairs of every expert; then where its next one goes
   int32_t* const next = counts + expert_count;
@@ -28,16 +29,25 @@ __global__ void sort_kernel(const int32_t* experts, int64_t pairs, int expert_co
   __syncthreads();
   for (int64_t i = threadIdx.x; i < pairs; i += blockDim.x) atomicAdd(&counts[experts[i]], 1);
   __syncthreads();
-  for (int e = int(threadIdx.x); e < expert_count; e += int(blockDim.x)) {
-    int32_t first = 0, tile = 0;
-    for (int before = 0; before < e; ++before) {
-      first += counts[before];
-      tile += (counts[before] + tile_pairs - 1) / tile_pairs;
+  if (const int lane = int(threadIdx.x); lane < 32) {
+    int32_t pairs_before = 0, tiles_before = 0;
+    for (int begin = 0; begin < expert_count; begin += 32) {
+      const int e = begin + lane;
+      const int32_t count = e < expert_count ? counts[e] : 0, tiles = (count + tile_pairs - 1) / tile_pairs;
+      int32_t pairs_to = count, tiles_to = tiles;  // with those of the lanes before
+      for (int d = 1; d < 32; d *= 2) {
+        const int32_t more_pairs = __shfl_up_sync(all_lanes, pairs_to, d);
+        const int32_t more_tiles = __shfl_up_sync(all_lanes, tiles_to, d);
+        if (lane >= d) pairs_to += more_pairs, tiles_to += more_tiles;
+      }
+      const int32_t first = pairs_before + pairs_to - count, first_tile = tiles_before + tiles_to - tiles;
+      if (e < expert_count) next[e] = first;
+      for (int32_t i = 0; i < tiles; ++i)
+        out.tiles[first_tile + i] = {e, first + i * tile_pairs, min(count - i * tile_pairs, int32_t(tile_pairs))};
+      pairs_before += __shfl_sync(all_lanes, pairs_to, 31);
+      tiles_before += __shfl_sync(all_lanes, tiles_to, 31);
     }
-    next[e] = first;
-    for (int32_t i = 0; i < counts[e]; i += tile_pairs)
-      out.tiles[tile++] = {e, first + i, min(counts[e] - i, int32_t(tile_pairs))};
-    if (e == expert_count - 1) *out.tile_count = tile;
+    if (lane == 0) *out.tile_count = tiles_before;
   }
   __syncthreads();
   for (int64_t i = threadIdx.x; i < pairs; i += blockDim.x)
@@ -192,7 +202,9 @@ void CudaBackend::run(const ExpertMlp& op) {
   const Down down_product{down, act, sorted, op.weights.data<float>(), parts};
   const auto sort = [&](int tile_pairs) {
     launch("expert_sort", sort_kernel,
-           {.threads = 1024, .shared_bytes = size_t(experts) * 2 * sizeof(int32_t), .overlap = true},
+           {.threads = pairs <= 256 ? 256 : 1024,
+            .shared_bytes = size_t(experts) * 2 * sizeof(int32_t),
+            .overlap = true},
            op.experts.data<int32_t>(), pairs, int(experts), tile_pairs, sorted);
     return pairs / tile_pairs + std::min(experts, pairs);  // tiles, at most
   };

@@ -1,6 +1,8 @@
-// The norm before the experts, the router's product and the choice of experts in one kernel. All of it in f32, since
-// logits are compared with one another. One thread block has one token, or four when there are many, and all experts:
-// the router's weights are few, and what counts is how soon it is over.
+// The norm before the experts, the router's product and the choice of experts in one kernel. All of it in f32,
+// since logits are compared with one another. What counts is how soon it is over: a token has a cluster of four
+// blocks, which share the product; or one block has four tokens, where there are many.
+#include <cooperative_groups.h>
+
 #include <type_traits>
 
 #include "backend/cuda/norm_row.cuh"
@@ -9,7 +11,7 @@
 namespace chorus::cuda {
 namespace {
 
-constexpr int warps = 32, threads = warps * 32;
+constexpr int cluster_blocks = 4;
 
 /// This lane's weights in a chunk of `fragment`, 16 rows of a panel: of rows lane / 4 and 8 more, columns
 /// 16 * m + 8 * h + 2 * (lane % 4) + i at [row][4 * m + 2 * h + i].
@@ -49,8 +51,8 @@ __device__ __forceinline__ void decode_chunk(const std::byte* chunk, int fragmen
           const uint32_t code = gather_e2m1(reg, words[m] >> (16 * i) & 0xffff);
           value = bf16_value((code >> 3) << 15 | (code & 7) << 6) * s.scale;
         } else {
-          const uint32_t code = kind == PanelKind::affine8 ? words[e / 4] >> (e % 4 * 8) & 255
-                                                           : words[m] >> (16 * i + 4 * reg) & 15;
+          const uint32_t code =
+              kind == PanelKind::affine8 ? words[e / 4] >> (e % 4 * 8) & 255 : words[m] >> (16 * i + 4 * reg) & 15;
           value = float(code) * s.scale + s.bias;
         }
       }
@@ -100,6 +102,15 @@ __device__ bool before(float x, int a, float y, int b) {
   return x > y || (x == y && a < b);
 }
 
+/// A number in the order of floats, of which -0 and 0 are one; and back.
+__device__ uint32_t ordered(float v) {
+  const uint32_t bits = __float_as_uint(v + 0.f);
+  return bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
+}
+__device__ float from_ordered(uint32_t order) {
+  return __uint_as_float(order >> 31 != 0 ? order & 0x7fffffffu : ~order);
+}
+
 // A warp takes the best that comes after the one before, K times: no list, any number of experts.
 __device__ void choose(const float* logits, int count, int chosen, int32_t* experts, float* weights) {
   const int lane = int(threadIdx.x) % 32;
@@ -112,25 +123,26 @@ __device__ void choose(const float* logits, int count, int chosen, int32_t* expe
       const float logit = isnan(logits[e]) ? -INFINITY : logits[e];
       if (before(last, last_expert, logit, e) && before(logit, e, best, expert)) best = logit, expert = e;
     }
-    for (int d = 16; d > 0; d /= 2) {
-      const float other = __shfl_xor_sync(all_lanes, best, d);
-      const int other_expert = __shfl_xor_sync(all_lanes, expert, d);
-      if (before(other, other_expert, best, expert)) best = other, expert = other_expert;
-    }
-    last = best;
-    last_expert = expert;
-    if (k == 0) largest = best;
-    const float weight = expf(best - largest);
+    const uint32_t top = __reduce_max_sync(all_lanes, ordered(best));
+    last_expert = __reduce_min_sync(all_lanes, ordered(best) == top ? expert : count);
+    last = from_ordered(top);
+    if (k == 0) largest = last;
+    const float weight = expf(last - largest);
     sum += weight;
-    if (lane == 0) experts[k] = expert, weights[k] = weight;
+    if (lane == 0) experts[k] = last_expert, weights[k] = weight;
   }
   if (lane == 0)
     for (int k = 0; k < chosen; ++k) weights[k] /= sum;
 }
 
-template <PanelKind kind, int group_tokens, bool in_registers>
-__global__ void __launch_bounds__(threads) routing_kernel(const __grid_constant__ RoutingArgs a) {
+/// A block of a warp per norm of a token, for each of `group_tokens`; block `part` of `parts` does every parts'th
+/// item of the product, and the first has the results.
+template <PanelKind kind, int group_tokens, int parts, bool in_registers>
+__device__ __forceinline__ void route(const RoutingArgs& a, int part) {
+  constexpr int threads = group_tokens * norm_threads, warps = threads / 32;
+  namespace cg = cooperative_groups;
   let_next_start();
+  if constexpr (parts > 1) cg::this_cluster().barrier_arrive();  // waited for before the first block's memory is used
   extern __shared__ __align__(16) float memory[];
   const Shared shared(memory, a.f, group_tokens);
   const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32, hidden = int(a.f.columns);
@@ -138,7 +150,7 @@ __global__ void __launch_bounds__(threads) routing_kernel(const __grid_constant_
   const int64_t first = int64_t(blockIdx.x) * group_tokens;
   const int here = int(min(int64_t(group_tokens), a.tokens - first));
   // The weights are on their way while the kernel before this one ends.
-  if (blockIdx.x == 0)
+  if (blockIdx.x == 0 && part == 0)
     for (int64_t i = int64_t(threadIdx.x) * 128; i < a.f.panels() * a.f.panel_bytes(); i += threads * 128)
       asm volatile("prefetch.global.L2 [%0];" ::"l"(a.router + i));
 
@@ -147,7 +159,7 @@ __global__ void __launch_bounds__(threads) routing_kernel(const __grid_constant_
     norm_row<in_registers>(a.x + (first + t) * hidden, a.norm, a.eps, hidden, t + 1,
                            shared.warp_sums + t * (norm_threads / 32), [&](int h, const auto& v) {
                              *reinterpret_cast<std::decay_t<decltype(v)>*>(inputs + h) = v;
-                             a.normed.put((first + t) * hidden + h, v);
+                             if (part == 0) a.normed.put((first + t) * hidden + h, v);
                            });
     for (int h = hidden + int(threadIdx.x) % norm_threads; h < shared.columns; h += norm_threads) inputs[h] = 0;
   } else {
@@ -155,10 +167,16 @@ __global__ void __launch_bounds__(threads) routing_kernel(const __grid_constant_
   }
   __syncthreads();
 
-  for (int item = warp; item < items; item += warps) {
+  float* of_first = shared.parts;  // where the products of the chunks go
+  if constexpr (parts > 1) {
+    cg::this_cluster().barrier_wait();
+    of_first = cg::this_cluster().map_shared_rank(shared.parts, 0u);
+  }
+  for (int item = part + warp * parts; item < items; item += warps * parts) {
     const int fragment = item / chunks, chunk = item % chunks;
     float w[2][16];
-    decode_chunk<kind>(a.router + fragment / 4 * a.f.panel_bytes() + chunk * a.f.chunk_bytes(), fragment % 4, a.f, w);
+    decode_chunk<kind>(a.router + fragment / 4 * a.f.panel_bytes() + chunk * a.f.chunk_bytes(), fragment % 4, a.f,
+                       w);
 #pragma unroll
     for (int t = 0; t < group_tokens; ++t) {
       const float* const inputs = shared.inputs + t * shared.columns + chunk * chunk_columns + lane % 4 * 2;
@@ -180,18 +198,23 @@ __global__ void __launch_bounds__(threads) routing_kernel(const __grid_constant_
         sums[row] += __shfl_xor_sync(all_lanes, sums[row], 1);
         sums[row] += __shfl_xor_sync(all_lanes, sums[row], 2);
         const int expert = fragment * fragment_rows + row * 8 + lane / 4;
-        if (lane % 4 == 0) shared.parts[(t * shared.experts + expert) * shared.chunk_stride + chunk] = sums[row];
+        if (lane % 4 == 0) of_first[(t * shared.experts + expert) * shared.chunk_stride + chunk] = sums[row];
       }
     }
   }
-  __syncthreads();
+  if constexpr (parts > 1) {
+    cg::this_cluster().sync();
+    if (part != 0) return;
+  } else {
+    __syncthreads();
+  }
 
   const int experts = int(a.f.rows);
   for (int i = warp; i < here * experts; i += warps) {
     const int t = i / experts, e = i % experts;
-    const float* const parts = shared.parts + (t * shared.experts + e) * shared.chunk_stride;
+    const float* const of_chunks = shared.parts + (t * shared.experts + e) * shared.chunk_stride;
     float sum = 0;
-    for (int c = lane; c < chunks; c += 32) sum += parts[c];
+    for (int c = lane; c < chunks; c += 32) sum += of_chunks[c];
     sum = warp_sum(sum);
     if (lane == 0) shared.logits[t * shared.experts + e] = sum + (a.bias != nullptr ? a.bias[e] : 0);
   }
@@ -201,15 +224,30 @@ __global__ void __launch_bounds__(threads) routing_kernel(const __grid_constant_
            a.weights + (first + warp) * a.chosen);
 }
 
+template <PanelKind kind, bool in_registers>
+__global__ void __cluster_dims__(1, cluster_blocks) __launch_bounds__(norm_threads)
+    routing_kernel(const __grid_constant__ RoutingArgs a) {
+  route<kind, 1, cluster_blocks, in_registers>(a, int(blockIdx.y));
+}
+constexpr int many_tokens = 4;
+template <PanelKind kind, bool in_registers>
+__global__ void __launch_bounds__(many_tokens* norm_threads)
+    routing_of_many_kernel(const __grid_constant__ RoutingArgs a) {
+  route<kind, many_tokens, 1, in_registers>(a, 0);
+}
+
 }  // namespace
 
 void CudaBackend::run(const Routing& op) {
   const PanelFormat f = format_of(op.router.weight);
-  const auto bytes = [&](int group_tokens) { return size_t(Shared(nullptr, f, group_tokens).floats) * sizeof(float); };
+  const auto bytes = [&](int group_tokens) {
+    return size_t(Shared(nullptr, f, group_tokens).floats) * sizeof(float);
+  };
   constexpr size_t most_bytes = 220 << 10;
   if (bytes(1) > most_bytes)
     throw Error(Fault::model, "the router is too large for this backend")
-        .with("experts", f.rows).with("hidden", f.columns);
+        .with("experts", f.rows)
+        .with("hidden", f.columns);
   if (workspace().measuring()) return;
   const int64_t tokens = op.x.size(0);
   const RoutingArgs args{.x = op.x.data<float>(),
@@ -223,23 +261,21 @@ void CudaBackend::run(const Routing& op) {
                          .experts = op.experts.data<int32_t>(),
                          .weights = op.weights.data<float>(),
                          .chosen = int(op.experts.size(1))};
-  const auto grouped = [&]<int group_tokens>() {
-    dispatch_kind(f.kind, [&]<PanelKind kind>() {
-      launch("routing",
-             norm_in_registers(f.columns) ? routing_kernel<kind, group_tokens, true>
-                                          : routing_kernel<kind, group_tokens, false>,
-             {.x = (tokens + group_tokens - 1) / group_tokens,
-              .threads = threads,
-              .shared_bytes = bytes(group_tokens),
+  const bool in_registers = norm_in_registers(f.columns);
+  dispatch_kind(f.kind, [&]<PanelKind kind>() {
+    if (tokens <= processors_ || bytes(many_tokens) > most_bytes)
+      launch(
+          "routing", in_registers ? routing_kernel<kind, true> : routing_kernel<kind, false>,
+          {.x = tokens, .y = cluster_blocks, .threads = norm_threads, .shared_bytes = bytes(1), .overlap = true},
+          args);
+    else
+      launch("routing", in_registers ? routing_of_many_kernel<kind, true> : routing_of_many_kernel<kind, false>,
+             {.x = (tokens + many_tokens - 1) / many_tokens,
+              .threads = many_tokens * norm_threads,
+              .shared_bytes = bytes(many_tokens),
               .overlap = true},
              args);
-    });
-  };
-  constexpr int many = threads / norm_threads;
-  if (tokens <= processors_ || bytes(many) > most_bytes)
-    grouped.template operator()<1>();
-  else
-    grouped.template operator()<many>();
+  });
 }
 
 }  // namespace chorus::cuda
