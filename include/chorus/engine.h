@@ -12,7 +12,7 @@ namespace chorus {
 
 struct EngineOptions {
   int64_t max_rows = 128;         ///< rows of a step
-  int64_t max_step_tokens = 512;  ///< tokens of a step: decode rows and prefill chunks
+  int64_t max_step_tokens = 0;  ///< of a step: decode rows and prefill chunks; 0: 512 on a CPU, 2,048 on a GPU
   int64_t context = 0;            ///< positions of a row; 0 = the model's
   uint64_t kv_bytes = 0;          ///< kv cache; 0 = what the memory budget leaves, at most what max_rows can use
   bool share_prefixes = true;

@@ -36,12 +36,13 @@ scheduler::Limits limits_of(const KvShape& shape, const EngineOptions& o, int64_
   return limits;
 }
 
-EngineOptions checked(EngineOptions o, int64_t model_context) {
+EngineOptions checked(EngineOptions o, int64_t model_context, int64_t usual_step_tokens) {
   if (o.max_rows < 1 || o.max_rows > 65536)
     throw Error(Fault::usage, "bad max_rows").with("expected", "1 to 65536").with("actual", o.max_rows);
   if (o.context == 0) o.context = model_context;
   if (o.context < 1 || o.context > model_context)
     throw Error(Fault::usage, "bad context").with("actual", o.context).with("the model's context", model_context);
+  if (o.max_step_tokens == 0) o.max_step_tokens = usual_step_tokens;
   o.max_step_tokens = std::max(o.max_step_tokens, o.max_rows);
   return o;
 }
@@ -119,7 +120,7 @@ struct Engine::State {
 Engine::State::State(const Model& m, const Tokenizer* t, const EngineOptions& o)
     : model(m),
       tokenizer(t != nullptr ? std::optional<Tokenizer>(*t) : std::nullopt),
-      options(checked(o, m.context())),
+      options(checked(o, m.context(), m.state().backend->usual_step_tokens())),
       kv(kv_plan(m.state(), options)),
       cache(*m.state().backend, m.state().network->kv_shape(), kv.blocks, engine::kv_block_tokens),
       runner(*m.state().backend, *m.state().network, largest_step(options)),

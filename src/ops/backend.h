@@ -54,6 +54,8 @@ class Backend {
 
   virtual KvLayer make_kv_layer(int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t block_tokens) = 0;
   virtual size_t kv_element_bytes() const = 0;
+  /// Tokens of a step that use the weights well, and whose workspace is small beside them.
+  virtual int64_t usual_step_tokens() const { return 512; }
   virtual DType activation_dtype() const = 0;  ///< of the residual stream and of what products give
   virtual DType input_dtype() const { return activation_dtype(); }  ///< of what products and attention take
 

@@ -26,7 +26,7 @@ struct Options {
   ModelOptions model;
   std::string synthetic, synthetic_dir;
   std::vector<int64_t> batch = {1, 8, 29, 101};
-  int64_t prompt_tokens = 70, generate = 256, step_tokens = 512;
+  int64_t prompt_tokens = 70, generate = 256, step_tokens = 0;
   uint64_t seed = 0;
   bool roofline = false, json = false;
 };
@@ -34,7 +34,7 @@ struct Options {
 struct Measured {
   int64_t batch;
   double prefill_s, decode_s;  // decode: the steps in which every row decodes
-  double prefill_tokens, decode_tokens;
+  double prefill_tokens, decode_tokens, generated;
   double step_s;                                // median of those steps
   StepCost cost;                                // of a step half-way through
   std::vector<OpCost> prefill_ops, decode_ops;  // with --roofline
@@ -92,6 +92,7 @@ Measured measure(const Model& model, const Options& o, int64_t batch, bool profi
              .decode_s = 0,
              .prefill_tokens = 0,
              .decode_tokens = 0,
+             .generated = 0,
              .step_s = 0,
              .cost = step_cost(model, batch, o.prompt_tokens + o.generate / 2),
              .prefill_ops = {},
@@ -128,6 +129,7 @@ Measured measure(const Model& model, const Options& o, int64_t batch, bool profi
   if (profile) (prefilling ? m.prefill_ops : m.decode_ops) = end_profile(model);
   m.device_bytes = used_device_bytes(model);
   m.prefill_tokens = double(batch * o.prompt_tokens);
+  m.generated = double(tokens);
   for (const double s : steps) m.decode_s += s;
   m.decode_tokens = double(int64_t(steps.size()) * batch);
   if (!steps.empty()) {
@@ -164,6 +166,7 @@ Json to_json(const Measured& m) {
                {"decode_tokens", m.decode_tokens},
                {"decode_s", m.decode_s},
                {"decode_tps", m.decode_s > 0 ? m.decode_tokens / m.decode_s : 0},
+               {"whole_tps", m.generated / (m.prefill_s + m.all_decode_s)},
                {"step_ms", m.step_s * 1e3},
                {"step_bytes", m.cost.bytes},
                {"step_macs", m.cost.macs},
@@ -198,8 +201,9 @@ std::string op_table(std::string_view phase, std::vector<OpCost> ops, double sec
 
 std::string table_line(const Measured& m, bool roofline) {
   std::string line = fmt::format(
-      "{:>5}  {:>11.1f}  {:>11.1f}  {:>9.2f}  {:>10}  {:>9.1f} %  {:>7.1f}", m.batch,
-      m.prefill_tokens / m.prefill_s, m.decode_s > 0 ? m.decode_tokens / m.decode_s : 0, m.step_s * 1e3,
+      "{:>5}  {:>11.1f}  {:>11.1f}  {:>9.1f}  {:>9.2f}  {:>10}  {:>9.1f} %  {:>7.1f}", m.batch,
+      m.prefill_tokens / m.prefill_s, m.decode_s > 0 ? m.decode_tokens / m.decode_s : 0,
+      m.generated / (m.prefill_s + m.all_decode_s), m.step_s * 1e3,
       bytes_text(m.cost.bytes), m.step_s > 0 ? 100 * m.cost.bytes / m.step_s / m.bandwidth : 0, m.bandwidth / 1e9);
   if (roofline)
     line +=
@@ -250,7 +254,7 @@ int run_bench(Options o) {
                       model.device(), bytes_text(double(model.weight_bytes())), o.prompt_tokens, o.generate));
     print_roofs(roofs, threads, o.roofline);
     print(fmt::format("load: {:.2f} s\n", load_s));
-    print(std::string("batch  prefill t/s   decode t/s    step ms  bytes/step  of bandwidth     GB/s") +
+    print(std::string("batch  prefill t/s   decode t/s  whole t/s    step ms  bytes/step  of bandwidth     GB/s") +
           (o.roofline ? "  GMAC/step   GMAC/s" : "") + "\n");
   }
   for (const int64_t batch : o.batch) {
@@ -304,9 +308,8 @@ void add_bench_command(CLI::App& app, Run& run) {
   command.add_option("--generate", o->generate, "Tokens per row")
       ->check(CLI::Range(2, 1 << 30))
       ->capture_default_str();
-  command.add_option("--step-tokens", o->step_tokens, "Tokens of a step at most: decode rows and prefill chunks")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  command.add_option("--step-tokens", o->step_tokens, "Tokens of a step at most: decode rows and prefill chunks (512; 2048 on a GPU)")
+      ->check(CLI::PositiveNumber);
   command.add_option("--seed", o->seed, "Of the random prompts")->capture_default_str();
   command.add_flag("--roofline", o->roofline, "Also where the time goes, op by op, beside the machine's limits");
   command.add_flag("--json", o->json, "Print one JSON object");

@@ -58,6 +58,7 @@ class CudaBackend : public Backend {
   /// block_tokens must be 16, head_dim a multiple of 16.
   KvLayer make_kv_layer(int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t block_tokens) override;
   size_t kv_element_bytes() const override { return 2; }
+  int64_t usual_step_tokens() const override { return 2048; }
   DType activation_dtype() const override { return DType::f32; }
   DType input_dtype() const override { return DType::bf16; }
 
