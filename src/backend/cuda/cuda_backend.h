@@ -120,10 +120,10 @@ class CudaBackend : public Backend {
     config.numAttrs = grid.overlap ? 1 : 0;
     check(cudaLaunchKernelEx(&config, kernel, P(arguments)...), kernel_name);
   }
-  /// A product (panel_product.cuh): `panels` of a matrix by `tiles` of tokens, with a block for each unit of shape S,
-  /// or four where those would be few and `may_split`.
+  /// A product (panel_product.cuh): as many warpgroups as are `wanted` by `tiles` of tokens, with a block for each unit
+  /// of shape S, or four where those would be few and `may_split`.
   template <typename S, bool may_split, typename Product>
-  void launch_product(const char* name, int64_t panels, int64_t tiles, const Product& product);
+  void launch_product(const char* name, int64_t wanted, int64_t tiles, const Product& product);
 #endif
   /// x [T, columns] in bf16, rows zero-filled to whole chunks: x itself if it is that, else taken from the workspace
   /// (null while measuring).

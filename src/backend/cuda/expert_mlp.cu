@@ -139,8 +139,8 @@ struct Down {
     if (int(blockIdx.y) >= *sorted.tile_count) return false;
     tile = sorted.tiles[blockIdx.y];
 #pragma unroll
-    for (int g = 0; g < S::groups; ++g)
-      unit.panels[g] = down.panel(tile.expert, min(int64_t(blockIdx.x) * S::groups + g, down.format.panels() - 1));
+    for (int i = 0; i < S::panels; ++i)  // past the last: not put
+      unit.panels[i] = down.panel(tile.expert, min(int64_t(blockIdx.x) * S::panels + i, down.format.panels() - 1));
     unit.tokens = tile.count;
     return true;
   }
@@ -149,11 +149,15 @@ struct Down {
     return {act + (tile.first + token) * down.format.padded_columns(),
             S::pass_tokens * down.format.padded_columns()};
   }
-  __device__ void put(int token, int panel, int row_in_panel, const float (&sums)[1]) const {
-    const int64_t row = int64_t(panel) * panel_rows + row_in_panel;
-    if (row >= down.format.rows) return;
+  template <int n_panels>
+  __device__ void put(int token, int panel, int row_in_panel, const float (&sums)[n_panels]) const {
     const int64_t pair = sorted.order[tile.first + token];
-    parts[pair * down.format.rows + row] = (sums[0] + down.bias_of(tile.expert, row)) * weights[pair];
+#pragma unroll
+    for (int p = 0; p < n_panels; ++p) {
+      const int64_t row = (int64_t(panel) * n_panels + p) * panel_rows + row_in_panel;
+      if (row < down.format.rows)
+        parts[pair * down.format.rows + row] = (sums[p] + down.bias_of(tile.expert, row)) * weights[pair];
+    }
   }
 };
 
@@ -215,8 +219,10 @@ void CudaBackend::run(const ExpertMlp& op) {
                                                                        tiles, gate_up);
     });
     dispatch_coded(down.format, [&]<typename Coded>() {
-      launch_product<Shape<Coded, 1, n_tokens, groups>, n_tokens == 8>("expert_down", down.format.panels(), tiles,
-                                                                       down_product);
+      constexpr int panels =
+          n_tokens == 16 || n_tokens == 32 ? 2 : 1;  // two where blocks are many and registers few
+      launch_product<Shape<Coded, panels, n_tokens, groups>, n_tokens == 8>(
+          "expert_down", (down.format.panels() + panels - 1) / panels, tiles, down_product);
     });
   };
   // Columns past the matrix meet zero weights; they must only not be NaNs.

@@ -299,8 +299,8 @@ __global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(S::threads, S:
 }
 
 template <typename S, bool may_split, typename Product>
-void CudaBackend::launch_product(const char* name, int64_t panels, int64_t tiles, const Product& product) {
-  Grid grid{.x = (panels + S::groups - 1) / S::groups,
+void CudaBackend::launch_product(const char* name, int64_t wanted, int64_t tiles, const Product& product) {
+  Grid grid{.x = (wanted + S::groups - 1) / S::groups,
             .y = tiles,
             .threads = S::threads,
             .shared_bytes = S::shared_bytes,
