@@ -24,14 +24,15 @@ enum class PanelKind : uint8_t {
   dense_f32,
 };
 
-/// A placed matrix or stack, without its memory.
+/// A placed matrix or stack, without its memory. The kernels ask it, and no instruction set's copy of a function
+/// may be linked into another's place: so these are inline in builds that optimise little, too.
 struct PanelFormat {
   PanelKind kind;
   bool wide_scales = false;  ///< affine: scales and quant_biases are f32 instead of bf16
   int64_t columns = 0;
   int64_t group_size = 0;  ///< affine
 
-  int64_t code_bytes() const {
+  [[gnu::always_inline]] inline int64_t code_bytes() const {
     switch (kind) {
       case PanelKind::mxfp4:
       case PanelKind::affine4:
@@ -45,7 +46,7 @@ struct PanelFormat {
     }
     return 0;
   }
-  int64_t scale_bytes() const {
+  [[gnu::always_inline]] inline int64_t scale_bytes() const {
     switch (kind) {
       case PanelKind::mxfp4:
         return columns / 32 * panel_rows;
@@ -56,7 +57,9 @@ struct PanelFormat {
         return 0;
     }
   }
-  int64_t panel_bytes() const { return (code_bytes() + scale_bytes() + 63) / 64 * 64; }
+  [[gnu::always_inline]] inline int64_t panel_bytes() const {
+    return (code_bytes() + scale_bytes() + 63) / 64 * 64;
+  }
   bool quantised() const { return kind != PanelKind::dense_bf16 && kind != PanelKind::dense_f32; }
 };
 
