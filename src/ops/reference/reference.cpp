@@ -162,8 +162,8 @@ Values rope_store(const RopeStore& op, KvValues& kv) {
     const auto at = size_t(op.slots.data<int32_t>()[t] * kv_heads * dim), n = size_t(kv_heads * dim);
     kv.keys.resize(std::max(kv.keys.size(), at + n));
     kv.values.resize(kv.keys.size());
-    std::copy_n(k, n, &kv.keys[at]);
-    std::copy_n(v, n, &kv.values[at]);
+    std::copy_n(k, n, kv.keys.begin() + int64_t(at));
+    std::copy_n(v, n, kv.values.begin() + int64_t(at));
   }
   return out;
 }
