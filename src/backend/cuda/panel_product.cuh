@@ -44,8 +44,7 @@ struct Shape {
   }();
   static constexpr int stages = room(blocks) / stage_bytes > 6 ? 6 : room(blocks) / stage_bytes;
   static_assert(stages >= 3);
-  static constexpr size_t shared_bytes =
-      size_t(stages) * stage_bytes + 1024;  ///< 1,024: to begin at a multiple of it
+  static constexpr size_t shared_bytes = size_t(stages) * stage_bytes + 1024;  ///< to begin at a multiple of 1,024
 };
 
 /// Where a unit's panels lie.
@@ -212,11 +211,12 @@ __device__ __forceinline__ void sum_classes(const Ring<S>& ring, const Unit<S>& 
 }
 
 /// One unit. `Product` says what it is:
-///   static constexpr bool early                       whether find() depends on no kernel before this one
-///   bool find(Unit<S>&)                               by blockIdx; false: there is none
-///   auto rows<S>(int token, int count)    inputs of `count` of the tile's tokens: this one, S::pass_tokens more,
-///   ...
-///   ... void put(int token, int row, const float (&)[n_panels])   a row's sums, by the thread that has them
+///   format()                of its matrices
+///   early                   whether find() depends on no kernel before this one
+///   find(Unit<S>&)          the unit by blockIdx; false: there is none
+///   rows<S>(token, count)   inputs of `count` of the tile's tokens: this one, S::pass_tokens more, and so on
+///   put(token, warpgroup, row, values)   by the thread that has them: values [n_panels] of a token in a row of each of
+///                                        the panels that a warpgroup has, warpgroups counted over all blocks of x
 template <typename S, bool split, typename Product>
 __device__ __forceinline__ void multiply_panels(Product& product) {
   extern __shared__ __align__(1024) std::byte product_memory[];
