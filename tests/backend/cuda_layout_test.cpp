@@ -1,6 +1,8 @@
 // The CUDA backend's panels, laid out on the host and read back by the formula that its kernels use.
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cmath>
 #include <set>
 
 #include "backend/cuda/lay_out.h"
@@ -26,7 +28,8 @@ float element(const std::byte* panel, const PanelFormat& f, int row, int64_t col
     return int(*scale) == 0 ? 0 : decode_e8m0(uint32_t(e8m0)) * decode_e2m1(code);
   }
   if (f.wide_scales) return load_unaligned<float>(scale) * float(code) + load_unaligned<float>(scale + 4);
-  return to_float(load_unaligned<bf16>(scale)) * float(code) + to_float(load_unaligned<bf16>(scale + 2));
+  return std::ldexp(to_float(load_unaligned<bf16>(scale)), -cuda::affine_shift(f.code_bits() == 4)) * float(code) +
+         to_float(load_unaligned<bf16>(scale + 2));
 }
 
 void expect_same_elements(const Coded& coded, int64_t matrices, int64_t rows, int64_t columns) {
@@ -90,15 +93,37 @@ TEST(CudaLayout, LargeScalesOfMxfp4AreHeldAsBf16) {
   EXPECT_EQ(cuda::format_for(m).kind, PanelKind::bf16);
 }
 
-TEST(CudaLayout, SpreadCodesMakeBf16ByShiftsAndMasks) {
-  for (uint32_t code = 0; code < 16; ++code) {
-    const uint32_t expected = (code >> 3) << 15 | (code & 7) << 6;  // sign, exponent, mantissa
+TEST(CudaLayout, LargeAffineScalesAreHeldAsBf16) {
+  Memory memory;
+  Random random(7);
+  for (const int bits : {4, 8}) {
+    const Matrix m = random_matrix(memory, random, {Coding::affine, bits, 64}, 1, 16, 64);
+    auto* const scales = static_cast<bf16*>(m.scales.raw());
+    const float limit = bits == 4 ? 0.5f : 0x1p-5f;
+    for (int64_t i = 0; i < m.scales.elements(); ++i) scales[i] = from_float<bf16>(limit * 0.99f);
+    EXPECT_EQ(cuda::format_for(m).kind, bits == 4 ? PanelKind::affine4 : PanelKind::affine8);
+    scales[3] = from_float<bf16>(-limit);
+    EXPECT_EQ(cuda::format_for(m).kind, PanelKind::bf16);
+  }
+}
+
+TEST(CudaLayout, AWordOfCodesMakesFourRegistersOfBf16) {
+  Random random(5);
+  for (int round = 0; round < 10000; ++round) {
+    uint32_t codes[4][2], word = 0;
+    for (int reg = 0; reg < 4; ++reg)
+      for (int odd = 0; odd < 2; ++odd) {
+        codes[reg][odd] = uint32_t(random.below(16));
+        const uint32_t bits = cuda::spread_e2m1(reg, odd, codes[reg][odd]);
+        EXPECT_EQ(word & bits, 0u);
+        word |= bits;
+      }
     for (int reg = 0; reg < 4; ++reg) {
-      const uint32_t w = cuda::spread_e2m1(reg, code);
-      EXPECT_EQ(cuda::gather_e2m1(reg, w), code);
-      const uint32_t bits =
-          reg < 3 ? w << (3 * reg) & 0x81c0 : (w << 4 & 0x8000) | (w >> 6 & 0x0180) | (w >> 4 & 0x0040);
-      EXPECT_EQ(bits, expected) << "register " << reg;
+      const auto bf16 = [](uint32_t code) { return (code >> 3) << 15 | (code & 7) << 6; };  // sign, exponent, mantissa
+      const uint32_t bits = reg < 3 ? std::rotl(word, cuda::e2m1_rotation(reg))
+                                    : (word & cuda::e2m1_rest) * cuda::e2m1_moves;
+      EXPECT_EQ(bits & cuda::e2m1_places, bf16(codes[reg][0]) | bf16(codes[reg][1]) << 16) << "register " << reg;
+      for (int odd = 0; odd < 2; ++odd) EXPECT_EQ(cuda::gather_e2m1(reg, odd, word), codes[reg][odd]);
     }
   }
 }

@@ -13,7 +13,7 @@ namespace chorus::cuda {
 namespace {
 
 constexpr int few_tokens = 4;                          // of a row in a tile: they go one by one
-constexpr int64_t partial_bytes = int64_t(128) << 20;  // room for the sums of segments
+constexpr int64_t partial_bytes = int64_t(80) << 20;  // room for the sums of segments
 constexpr int64_t shared_bytes = 228 << 10;            // of a multiprocessor
 constexpr int64_t block_bytes = 1280;                  // that a thread block takes beside its tiles
 constexpr int wide_slices = 4;                         // dimensions / 16 of a pass, where heads are of any width

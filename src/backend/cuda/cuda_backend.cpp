@@ -189,6 +189,11 @@ KvLayer CudaBackend::make_kv_layer(int64_t blocks, int64_t kv_heads, int64_t hea
     throw Error(Fault::model, "head_dim is not supported")
         .with("expected", "a multiple of 16, at most 512")
         .with("actual", head_dim);
+  if (!raw_halves_.empty()) {  // weights are placed before there are caches
+    wait("make_kv_layer");
+    release(raw_halves_);
+    raw_halves_ = {};
+  }
   const Shape shape{blocks, kv_heads, block_tokens * head_dim};
   return {.keys = allocate(DType::bf16, shape),
           .values = allocate(DType::bf16, shape),

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/cuda/graph_cache.h"
+#include "backend/cuda/input_tiles.h"
 #include "backend/cuda/lay_out.h"
 #include "base/thread_pool.h"
 #include "ops/backend.h"
@@ -123,7 +124,7 @@ class CudaBackend : public Backend {
   /// A product (panel_product.cuh): as many warpgroups as are `wanted` by `tiles` of tokens, with a block for each unit
   /// of shape S, or four where those would be few and `may_split`.
   template <typename S, bool may_split, typename Product>
-  void launch_product(const char* name, int64_t wanted, int64_t tiles, const Product& product);
+  void launch_product(const char* name, int64_t wanted, int64_t tiles, const Rows16& inputs, const Product& product);
 #endif
   /// x [T, columns] in bf16, rows zero-filled to whole chunks: x itself if it is that, else taken from the workspace
   /// (null while measuring).

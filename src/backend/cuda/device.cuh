@@ -65,8 +65,11 @@ __device__ inline float warp_max(float v) {
 struct Scale {
   float scale, bias;
 };
+/// From a panel's affine scale and bias of bf16.
+template <PanelKind kind>
 __device__ inline Scale scale_of(uint32_t pair) {
-  return {bf16_value(pair & 0xffff), __uint_as_float(pair & 0xffff0000)};
+  constexpr float rest = kind == PanelKind::affine4 ? 0x1p-29f : 0x1p-33f;  // of the shift, which no float holds
+  return {bf16_value(pair & 0xffff) * 0x1p-100f * rest, __uint_as_float(pair & 0xffff0000)};
 }
 
 /// One weight by the formulas of panel_format.h: for what reads few.
@@ -81,7 +84,7 @@ __device__ inline float weight_at(const std::byte* panel, const PanelFormat& f, 
     return bf16_value((code >> 3) << 15 | (code & 7) << 6) * bf16_value(uint32_t(*scale) << 7);
   }
   const Scale s = f.wide_scales ? Scale{reinterpret_cast<const float2*>(scale)->x, reinterpret_cast<const float2*>(scale)->y}
-                                : scale_of(*reinterpret_cast<const uint32_t*>(scale));
+                                : scale_of<kind>(*reinterpret_cast<const uint32_t*>(scale));
   const uint32_t code = kind == PanelKind::affine8
                             ? uint32_t(*at)
                             : f.from_word(row, column, *reinterpret_cast<const uint32_t*>(at));

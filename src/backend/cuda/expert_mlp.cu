@@ -1,6 +1,6 @@
-// The experts: (token, choice) pairs sorted by expert on the device, cut into tiles of one expert's pairs; gate,
-// up and the activation in one kernel, down with its routing weight in the next, then every token's choices added
-// in order. An expert's weights are read once per tile of up to 64 pairs.
+// The experts: (token, choice) pairs sorted by expert on the device, cut into tiles of one expert's pairs, and their
+// inputs gathered in that order; gate, up and the activation in one kernel, down with its routing weight in the next,
+// then every token's choices added in order. An expert's weights are read once per tile.
 #include "backend/cuda/panel_product.cuh"
 #include "chorus/error.h"
 
@@ -8,32 +8,82 @@ namespace chorus::cuda {
 namespace {
 
 constexpr int64_t max_experts = 4096;  // their counts lie in shared memory
+constexpr int gather_threads = 512;
 
 /// Tile i holds pairs order[first .. first + count) of one expert.
 struct Tile {
   int32_t expert, first, count;
 };
+/// What gather_kernel makes.
 struct Sorted {
   int32_t* order;  ///< [pairs] token * K + choice
   Tile* tiles;
   int32_t* tile_count;
+  uint16_t* x;  ///< [pairs, padded columns] bf16: the inputs, in this order
+};
+/// Where the products find their tiles: sorted, or, of a single token, as its experts stand.
+struct Tiles {
+  Sorted sorted;
+  const int32_t* of_one_token;  ///< [pairs], or null
+
+  __device__ bool find(int index, Tile& tile) const {
+    if (of_one_token == nullptr && index >= *sorted.tile_count) return false;
+    tile = of_one_token != nullptr ? Tile{of_one_token[index], index, 1} : sorted.tiles[index];
+    return true;
+  }
+  /// The pair of a tile's token.
+  __device__ int64_t pair(const Tile& tile, int token) const {
+    return of_one_token != nullptr ? tile.first : sorted.order[tile.first + token];
+  }
 };
 
-// One thread block. The order inside an expert is whatever the atomics make it: no result depends on it.
-__global__ void sort_kernel(const int32_t* experts, int64_t pairs, int expert_count, int tile_pairs, Sorted out) {
+struct GatherArgs {
+  const int32_t* experts;
+  int64_t pairs;
+  int expert_count, tile_pairs;
+  int segments;  ///< of the pairs, each a warp's
+  const uint4* x;
+  int row_vectors, choices;
+  Sorted out;
+};
+
+/// Calls f(pair, its expert, the lanes that have the same) for the pairs of a warp's segment, 32 at a time.
+template <typename F>
+__device__ __forceinline__ void for_each_of_segment(const GatherArgs& a, F&& f) {
+  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
+  if (warp >= a.segments) return;
+  const int64_t length = (a.pairs + a.segments * 32 - 1) / (a.segments * 32) * 32;
+  const int64_t end = min(a.pairs, (warp + 1) * length);
+  for (int64_t begin = warp * length; begin < end; begin += 32) {
+    const int64_t i = begin + lane;
+    const int expert = i < end ? a.experts[i] : -1;
+    const unsigned same = __match_any_sync(all_lanes, expert);
+    if (expert >= 0) f(i, expert, same);
+    __syncwarp();
+  }
+}
+
+// Every block sorts all pairs, which takes less than another launch would, and gathers the inputs of every
+// gridDim.x'th. An expert's pairs keep their order, so all blocks come to the same.
+__global__ void __launch_bounds__(gather_threads) gather_kernel(const __grid_constant__ GatherArgs a) {
   let_next_start();
   wait_for_inputs();
-  extern __shared__ int32_t counts[];  // pairs of every expert; then where its next one goes
-  int32_t* const next = counts + expert_count;
-  for (int e = int(threadIdx.x); e < expert_count; e += int(blockDim.x)) counts[e] = 0;
+  extern __shared__ int32_t next[];  // [segment][expert] its pairs there; then where its next one goes
+  int32_t* const positions = next + a.segments * a.expert_count;  // of this block's pairs
+  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, experts = a.expert_count;
+  for (int i = int(threadIdx.x); i < a.segments * experts; i += gather_threads) next[i] = 0;
   __syncthreads();
-  for (int64_t i = threadIdx.x; i < pairs; i += blockDim.x) atomicAdd(&counts[experts[i]], 1);
+  for_each_of_segment(a, [&](int64_t, int expert, unsigned same) {
+    if (same >> lane == 1) next[warp * experts + expert] += __popc(same);
+  });
   __syncthreads();
-  if (const int lane = int(threadIdx.x); lane < 32) {
+  if (warp == 0) {
     int32_t pairs_before = 0, tiles_before = 0;
-    for (int begin = 0; begin < expert_count; begin += 32) {
+    for (int begin = 0; begin < experts; begin += 32) {
       const int e = begin + lane;
-      const int32_t count = e < expert_count ? counts[e] : 0, tiles = (count + tile_pairs - 1) / tile_pairs;
+      int32_t count = 0;
+      for (int s = 0; s < a.segments && e < experts; ++s) count += next[s * experts + e];
+      const int32_t tiles = (count + a.tile_pairs - 1) / a.tile_pairs;
       int32_t pairs_to = count, tiles_to = tiles;  // with those of the lanes before
       for (int d = 1; d < 32; d *= 2) {
         const int32_t more_pairs = __shfl_up_sync(all_lanes, pairs_to, d);
@@ -41,17 +91,37 @@ __global__ void sort_kernel(const int32_t* experts, int64_t pairs, int expert_co
         if (lane >= d) pairs_to += more_pairs, tiles_to += more_tiles;
       }
       const int32_t first = pairs_before + pairs_to - count, first_tile = tiles_before + tiles_to - tiles;
-      if (e < expert_count) next[e] = first;
-      for (int32_t i = 0; i < tiles; ++i)
-        out.tiles[first_tile + i] = {e, first + i * tile_pairs, min(count - i * tile_pairs, int32_t(tile_pairs))};
+      for (int32_t i = 0; i < tiles && blockIdx.x == 0; ++i)
+        a.out.tiles[first_tile + i] = {e, first + i * a.tile_pairs,
+                                       min(count - i * a.tile_pairs, int32_t(a.tile_pairs))};
+      int32_t at = first;
+      for (int s = 0; s < a.segments && e < experts; ++s) {
+        const int32_t of_segment = next[s * experts + e];
+        next[s * experts + e] = at;
+        at += of_segment;
+      }
       pairs_before += __shfl_sync(all_lanes, pairs_to, 31);
       tiles_before += __shfl_sync(all_lanes, tiles_to, 31);
     }
-    if (lane == 0) *out.tile_count = tiles_before;
+    if (lane == 0 && blockIdx.x == 0) *a.out.tile_count = tiles_before;
   }
   __syncthreads();
-  for (int64_t i = threadIdx.x; i < pairs; i += blockDim.x)
-    out.order[atomicAdd(&next[experts[i]], 1)] = int32_t(i);
+  for_each_of_segment(a, [&](int64_t i, int expert, unsigned same) {
+    const int32_t first = next[warp * experts + expert], position = first + __popc(same & ((1u << lane) - 1));
+    __syncwarp(same);
+    if (same >> lane == 1) next[warp * experts + expert] = first + __popc(same);
+    if (i % gridDim.x != blockIdx.x) return;
+    a.out.order[position] = int32_t(i);
+    positions[i / gridDim.x] = position;
+  });
+  __syncthreads();
+  const int own = int((a.pairs - blockIdx.x + gridDim.x - 1) / gridDim.x);
+  auto* const to = reinterpret_cast<uint4*>(a.out.x);
+  for (int v = int(threadIdx.x); v < own * a.row_vectors; v += gather_threads) {
+    const int j = v / a.row_vectors, at = v % a.row_vectors;
+    const int64_t token = (int64_t(j) * gridDim.x + blockIdx.x) / a.choices;
+    to[int64_t(positions[j]) * a.row_vectors + at] = a.x[token * a.row_vectors + at];
+  }
 }
 
 /// A stack of placed matrices with their biases [E, rows].
@@ -72,18 +142,18 @@ __device__ float swiglu(float gate, float up, float alpha, float limit) {
   const float g = gate > limit ? limit : gate, u = up > limit    ? limit
                                                    : up < -limit ? -limit
                                                                  : up;  // a NaN stays one
-  return g / (1 + expf(-alpha * g)) * (u + 1);
+  constexpr float log2_e = 1.4426950408889634f;
+  return __fdividef(g, 1 + exp2_of(-alpha * log2_e * g)) * (u + 1);  // both within 2^-21
 }
 
-/// act = swiglu(gate(x), up(x)); a unit is a panel of each: x [tokens, padded columns] bf16; act [pairs,
-/// act_padded] bf16, in the order of the sort. Grid: units of panels x tiles.
+/// act = swiglu(gate(x), up(x)), a panel of each together: act [pairs, act_padded] bf16, in the order of the sort.
+/// Grid: units of panels x tiles.
 struct GateUp {
   static constexpr bool early = false;
+  static constexpr int matrices = 2;
 
   Weights gate, up;
-  const uint16_t* x;
-  int choices;
-  Sorted sorted;
+  Tiles tiles;
   ClampedSwiglu activation;
   uint16_t* act;
   int64_t act_padded;
@@ -91,27 +161,18 @@ struct GateUp {
 
   __device__ const PanelFormat& format() const { return gate.format; }
   template <typename S>
-  __device__ bool find(Unit<S>& unit) {
-    if (int(blockIdx.y) >= *sorted.tile_count) return false;
-    tile = sorted.tiles[blockIdx.y];
+  __device__ bool find(Unit<S::panels>& unit) {
+    if (!tiles.find(int(blockIdx.y), tile)) return false;
+    constexpr int pairs = S::panels / 2;
 #pragma unroll
-    for (int g = 0; g < S::groups; ++g) {  // past the last: not put
-      const int64_t panel = min(int64_t(blockIdx.x) * S::groups + g, gate.format.panels() - 1);
-      unit.panels[2 * g] = gate.panel(tile.expert, panel);
-      unit.panels[2 * g + 1] = up.panel(tile.expert, panel);
+    for (int i = 0; i < pairs; ++i) {  // past the last: not put
+      const int64_t panel = min(int64_t(blockIdx.x) * pairs + i, gate.format.panels() - 1);
+      unit.panels[S::n_panels == 2 ? 2 * i : i] = gate.panel(tile.expert, panel);
+      unit.panels[S::n_panels == 2 ? 2 * i + 1 : i + pairs] = up.panel(tile.expert, panel);
     }
+    unit.first_row = tiles.of_one_token != nullptr ? 0 : tile.first;
     unit.tokens = tile.count;
     return true;
-  }
-  template <typename S>
-  __device__ ListedRows<S::passes> rows(int token, int count) const {
-    ListedRows<S::passes> list;
-#pragma unroll
-    for (int i = 0; i < S::passes; ++i) {
-      const int64_t of = i < count ? sorted.order[tile.first + token + S::pass_tokens * i] / choices : 0;
-      list.rows[i] = x + of * gate.format.padded_columns();
-    }
-    return list;
   }
   __device__ void put(int token, int panel, int row_in_panel, const float (&sums)[2]) const {
     const int64_t row = int64_t(panel) * panel_rows + row_in_panel;
@@ -125,33 +186,28 @@ struct GateUp {
 /// parts = weight * down(act): parts [pairs, H], by pair. Grid: units of panels x tiles.
 struct Down {
   static constexpr bool early = false;
+  static constexpr int matrices = 1;
 
   Weights down;
-  const uint16_t* act;
-  Sorted sorted;
+  Tiles tiles;
   const float* weights;
   float* parts;
   Tile tile = {};
 
   __device__ const PanelFormat& format() const { return down.format; }
   template <typename S>
-  __device__ bool find(Unit<S>& unit) {
-    if (int(blockIdx.y) >= *sorted.tile_count) return false;
-    tile = sorted.tiles[blockIdx.y];
+  __device__ bool find(Unit<S::panels>& unit) {
+    if (!tiles.find(int(blockIdx.y), tile)) return false;
 #pragma unroll
     for (int i = 0; i < S::panels; ++i)  // past the last: not put
       unit.panels[i] = down.panel(tile.expert, min(int64_t(blockIdx.x) * S::panels + i, down.format.panels() - 1));
+    unit.first_row = tile.first;
     unit.tokens = tile.count;
     return true;
   }
-  template <typename S>
-  __device__ EvenRows rows(int token, int) const {
-    return {act + (tile.first + token) * down.format.padded_columns(),
-            S::pass_tokens * down.format.padded_columns()};
-  }
   template <int n_panels>
   __device__ void put(int token, int panel, int row_in_panel, const float (&sums)[n_panels]) const {
-    const int64_t pair = sorted.order[tile.first + token];
+    const int64_t pair = tiles.pair(tile, token);
 #pragma unroll
     for (int p = 0; p < n_panels; ++p) {
       const int64_t row = (int64_t(panel) * n_panels + p) * panel_rows + row_in_panel;
@@ -195,49 +251,72 @@ void CudaBackend::run(const ExpertMlp& op) {
   const Arena::Scope scope(workspace());
   const uint16_t* const x = round_inputs(op.x, gate.format);
   const int64_t most_tiles = pairs / 8 + std::min(experts, pairs);  // of 8 pairs; larger tiles are fewer
+  auto* const act = workspace().array<uint16_t>(pairs * act_padded);
+  // The products of down go where the gathered inputs were.
+  const int64_t x_padded = gate.format.padded_columns();
+  void* const shared = workspace().take(size_t(pairs) * size_t(std::max(x_padded * 2, down.format.rows * 4)));
   const Sorted sorted{.order = workspace().array<int32_t>(pairs),
                       .tiles = workspace().array<Tile>(most_tiles),
-                      .tile_count = workspace().array<int32_t>(1)};
-  auto* const act = workspace().array<uint16_t>(pairs * act_padded);
-  auto* const parts = workspace().array<float>(pairs * down.format.rows);
+                      .tile_count = workspace().array<int32_t>(1),
+                      .x = static_cast<uint16_t*>(shared)};
+  auto* const parts = static_cast<float*>(shared);
   if (workspace().measuring() || pairs == 0) return;
 
-  const GateUp gate_up{gate, up, x, int(choices), sorted, op.activation, act, act_padded};
-  const Down down_product{down, act, sorted, op.weights.data<float>(), parts};
-  const auto sort = [&](int tile_pairs) {
-    launch("expert_sort", sort_kernel,
-           {.threads = pairs <= 256 ? 256 : 1024,
-            .shared_bytes = size_t(experts) * 2 * sizeof(int32_t),
+  const Tiles tiles{sorted, tokens == 1 ? op.experts.data<int32_t>() : nullptr};
+  const Rows16 inputs = tokens == 1 ? Rows16{x, 1, x_padded} : Rows16{sorted.x, pairs, x_padded};
+  const GateUp gate_up{gate, up, tiles, op.activation, act, act_padded};
+  const Down down_product{down, tiles, op.weights.data<float>(), parts};
+  const auto gather = [&](int tile_pairs) {
+    if (tokens == 1) return pairs;  // nothing to sort
+    const GatherArgs args{.experts = op.experts.data<int32_t>(),
+                          .pairs = pairs,
+                          .expert_count = int(experts),
+                          .tile_pairs = tile_pairs,
+                          .segments = int(std::clamp<int64_t>(2 * max_experts / experts, 1, gather_threads / 32)),
+                          .x = reinterpret_cast<const uint4*>(x),
+                          .row_vectors = int(x_padded / 8),
+                          .choices = int(choices),
+                          .out = sorted};
+    const int64_t blocks = std::min<int64_t>(pairs, processors_);
+    launch("expert_gather", gather_kernel,
+           {.x = blocks,
+            .threads = gather_threads,
+            .shared_bytes = size_t(args.segments * experts + (pairs + blocks - 1) / blocks) * sizeof(int32_t),
             .overlap = true},
-           op.experts.data<int32_t>(), pairs, int(experts), tile_pairs, sorted);
+           args);
     return pairs / tile_pairs + std::min(experts, pairs);  // tiles, at most
   };
-  const auto multiply = [&]<int n_tokens, int groups>() {
-    const int64_t tiles = sort(n_tokens);
-    dispatch_coded(gate.format, [&]<typename Coded>() {
-      launch_product<Shape<Coded, 2, n_tokens, groups>, n_tokens == 8>("expert_gate_up", gate.format.panels(),
-                                                                       tiles, gate_up);
-    });
-    dispatch_coded(down.format, [&]<typename Coded>() {
-      constexpr int panels =
-          n_tokens == 16 || n_tokens == 32 ? 2 : 1;  // two where blocks are many and registers few
-      launch_product<Shape<Coded, panels, n_tokens, groups>, n_tokens == 8>(
-          "expert_down", (down.format.panels() + panels - 1) / panels, tiles, down_product);
-    });
-  };
-  // Columns past the matrix meet zero weights; they must only not be NaNs.
+  /// Columns past the matrix meet zero weights; they must only not be NaNs.
   if (act_padded != down.format.columns)
     check(cudaMemsetAsync(act, 0, size_t(pairs * act_padded) * 2, stream_), "cudaMemsetAsync");
-  // Tiles that few experts need two of.
+  const auto multiply = [&]<int n_tokens, int gate_up_panels, int down_panels>() {
+    constexpr int groups = gate_up_panels == 1 ? 2 : 1;
+    constexpr bool few = n_tokens == 8;
+    const int64_t most = gather(n_tokens);  // tiles
+    dispatch_coded(gate.format, [&]<typename Coded>() {
+      launch_product<Shape<Coded, gate_up_panels, n_tokens, groups>, few>("expert_gate_up", gate.format.panels(), most,
+                                                                          inputs, gate_up);
+    });
+    dispatch_coded(down.format, [&]<typename Coded>() {
+      launch_product<Shape<Coded, down_panels, n_tokens, groups>, few>(
+          "expert_down", (down.format.panels() + down_panels - 1) / down_panels, most, {act, pairs, act_padded},
+          down_product);
+    });
+  };
+  // Tiles that few experts need two of; by measurement (docs/performance-cuda.md).
   const int64_t average = (pairs + experts - 1) / experts;
-  if (average <= 2)
-    multiply.template operator()<8, 1>();
-  else if (average <= 13)
-    multiply.template operator()<16, 1>();
-  else if (average <= 24)
-    multiply.template operator()<32, 1>();
+  if (average <= 1)
+    multiply.template operator()<8, 2, 1>();
+  else if (average <= 4)
+    multiply.template operator()<8, 2, 2>();
+  else if (average <= 10)
+    multiply.template operator()<16, 2, 2>();
+  else if (average <= 18)
+    multiply.template operator()<24, 2, 2>();
+  else if (average <= 40)
+    multiply.template operator()<32, 2, 1>();
   else
-    multiply.template operator()<64, 2>();
+    multiply.template operator()<64, 1, 1>();
   launch("expert_combine", combine_kernel,
          {.x = tokens, .y = (op.x.size(1) + 255) / 256, .threads = 256, .overlap = true}, parts, int(choices),
          op.residual.empty() ? nullptr : op.residual.data<float>(), op.out.data<float>(), op.x.size(1));

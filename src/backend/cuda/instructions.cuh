@@ -1,6 +1,7 @@
 // What has an instruction of its own: the tensor cores' products, shared memory, copies to it and their barriers.
 #pragma once
 
+#include <cuda.h>
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
@@ -82,6 +83,9 @@ __device__ inline void publish_barriers() {
 __device__ inline void arrive_and_expect(uint32_t barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
+__device__ inline void arrive(uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
 /// Returns when the phase of this parity has ended.
 __device__ inline void wait_for_phase(uint32_t barrier, uint32_t parity) {
   uint32_t ended = 0;
@@ -97,6 +101,20 @@ __device__ inline void copy_bulk(uint32_t shared, const void* global, uint32_t b
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared),
       "l"(global), "r"(bytes), "r"(barrier)
       : "memory");
+}
+/// A box of rows' chunks (input_tiles.h), from a chunk and a row on.
+__device__ inline void copy_tile(uint32_t shared, const CUtensorMap* map, int chunk, int row, uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], "
+      "[%5];" ::"r"(shared),
+      "l"(map), "r"(0), "r"(row), "r"(chunk), "r"(barrier)
+      : "memory");
+}
+/// True in one lane of a warp, all of which ask: so the compiler knows that a branch is one thread's.
+__device__ inline bool elect_one() {
+  uint32_t elected;
+  asm volatile("{ .reg .pred p; elect.sync _|p, 0xffffffff; selp.u32 %0, 1, 0, p; }" : "=r"(elected));
+  return elected != 0;
 }
 
 }  // namespace chorus::cuda

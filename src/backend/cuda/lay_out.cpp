@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -15,6 +16,11 @@ void put(std::byte* at, T value) {
   std::memcpy(at, &value, sizeof value);
 }
 
+/// Codes of fewer bits than their places in the panel stand at the places' upper ends, under smaller scales.
+int spare_bits(const Matrix& m, const PanelFormat& f) {
+  return f.kind == PanelKind::mxfp4 ? 0 : f.code_bits() - m.bits;
+}
+
 void put_scales(const Matrix& m, const MatrixRow& from, int row, const PanelFormat& f, std::byte* panel) {
   const int64_t step = std::min<int64_t>(m.group_size, chunk_columns);
   for (int64_t c = 0; c < m.columns; c += step) {
@@ -23,10 +29,11 @@ void put_scales(const Matrix& m, const MatrixRow& from, int row, const PanelForm
     if (f.kind == PanelKind::mxfp4) {
       *at = std::byte(uint32_t(from.scales[g]) + e8m0_shift);
     } else if (f.wide_scales) {
-      put(at, chorus::scale_at(m, from, g));
+      put(at, std::ldexp(chorus::scale_at(m, from, g), -spare_bits(m, f)));
       put(at + 4, quant_bias_at(m, from, g));
     } else {
-      put(at, from_float<bf16>(chorus::scale_at(m, from, g)));
+      const int shift = affine_shift(f.code_bits() == 4) - spare_bits(m, f);
+      put(at, from_float<bf16>(std::ldexp(chorus::scale_at(m, from, g), shift)));
       put(at + 2, from_float<bf16>(quant_bias_at(m, from, g)));
     }
   }
@@ -36,7 +43,7 @@ void put_codes(const Matrix& m, const MatrixRow& from, int row, const PanelForma
   for (int64_t c = 0; c < m.columns; ++c) {
     const uint32_t code = m.bits == 8   ? uint32_t(from.codes[c])
                           : m.bits == 4 ? uint32_t(from.codes[c / 2]) >> (c % 2 * 4) & 15
-                                        : chorus::code_at(from.codes, m.bits, c);
+                                        : chorus::code_at(from.codes, m.bits, c) << spare_bits(m, f);
     std::byte* at = panel + f.code_at(row, c);
     if (f.code_bits() == 8)
       *at = std::byte(code);
@@ -51,7 +58,7 @@ constexpr PairTable pair_table = [] {
   PairTable table{};
   for (int reg = 0; reg < 4; ++reg)
     for (uint32_t byte = 0; byte < 256; ++byte)
-      table[size_t(reg)][byte] = spread_e2m1(reg, byte & 15) | spread_e2m1(reg, byte >> 4) << 16;
+      table[size_t(reg)][byte] = spread_e2m1(reg, 0, byte & 15) | spread_e2m1(reg, 1, byte >> 4);
   return table;
 }();
 
@@ -79,6 +86,13 @@ bool has_large_scale(const Matrix& m) {
   return std::any_of(scales, end, [](uint8_t e) { return e > largest_e8m0; });
 }
 
+/// Those of bf16: whether one would be infinite in a panel.
+bool has_large_affine_scale(const Matrix& m, const PanelFormat& f) {
+  const auto* scales = static_cast<const bf16*>(m.scales.raw());
+  const float limit = std::ldexp(1.f, 128 - affine_shift(f.code_bits() == 4) + spare_bits(m, f));
+  return std::any_of(scales, scales + m.scales.elements(), [=](bf16 s) { return !(std::abs(to_float(s)) < limit); });
+}
+
 }  // namespace
 
 std::pair<const Matrix*, int64_t> Stack::find(int64_t row) const {
@@ -100,6 +114,7 @@ PanelFormat format_for(const Matrix& m) {
       if (m.scales.dtype() != DType::bf16 && m.group_size < chunk_columns) break;
       f.kind = m.bits <= 4 ? PanelKind::affine4 : PanelKind::affine8;
       f.wide_scales = m.scales.dtype() != DType::bf16;
+      if (!f.wide_scales && has_large_affine_scale(m, f)) f.kind = PanelKind::bf16;
       break;
     case Coding::mxfp8:
     case Coding::nvfp4:

@@ -40,7 +40,8 @@ __device__ inline uint32_t panel_scale(const RawRows& raw, const PanelFormat& f,
   if (row >= raw.rows || column >= f.columns) return 0;
   const int64_t group = column / f.group_size;
   if (f.kind == PanelKind::mxfp4) return uint32_t(raw.data[raw.scales_at(row) + group]) + e8m0_shift;
-  return two_bytes(raw.data + raw.scales_at(row) + 2 * group) |
+  const float scale = bf16_value(two_bytes(raw.data + raw.scales_at(row) + 2 * group));
+  return __float_as_uint(ldexpf(scale, affine_shift(f.code_bits() == 4))) >> 16 |
          two_bytes(raw.data + raw.biases_at(row) + 2 * group) << 16;
 }
 

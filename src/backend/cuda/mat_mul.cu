@@ -26,10 +26,10 @@ __global__ void round_kernel(const T* x, uint16_t* out, int64_t columns, int64_t
 template <int n_tokens>
 struct Product {
   static constexpr bool early = true;
+  static constexpr int matrices = 1;
 
   const std::byte* weights;
   PanelFormat f;
-  const uint16_t* x;
   const float *bias, *residual;
   float* out;
   int64_t tokens;
@@ -37,16 +37,13 @@ struct Product {
   __device__ const PanelFormat& format() const { return f; }
   __device__ int64_t first_token() const { return int64_t(blockIdx.y) * n_tokens; }
   template <typename S>
-  __device__ bool find(Unit<S>& unit) const {
+  __device__ bool find(Unit<S::panels>& unit) const {
 #pragma unroll
     for (int g = 0; g < S::groups; ++g)  // past the last: not put
       unit.panels[g] = weights + min(int64_t(blockIdx.x) * S::groups + g, f.panels() - 1) * f.panel_bytes();
+    unit.first_row = int(first_token());
     unit.tokens = int(min(tokens - first_token(), int64_t(n_tokens)));
     return true;
-  }
-  template <typename S>
-  __device__ EvenRows rows(int token, int) const {
-    return {x + (first_token() + token) * f.padded_columns(), S::pass_tokens * f.padded_columns()};
   }
   __device__ void put(int token, int panel, int row_in_panel, const float (&sums)[1]) const {
     const int64_t row = int64_t(panel) * panel_rows + row_in_panel;
@@ -90,32 +87,30 @@ void CudaBackend::run(const MatMul& op) {
   const Arena::Scope scope(workspace());
   const uint16_t* const x = round_inputs(op.x, f);
   if (workspace().measuring() || tokens == 0) return;
-  const auto multiply = [&]<int n_tokens, int groups>() {
+  const auto multiply = [&]<int n_tokens, int groups, int stage_chunks, int most_blocks>() {
     const Product<n_tokens> product{.weights = static_cast<const std::byte*>(op.linear.weight.data.raw()),
                                     .f = f,
-                                    .x = x,
                                     .bias = op.linear.bias.empty() ? nullptr : op.linear.bias.data<float>(),
                                     .residual = op.residual.empty() ? nullptr : op.residual.data<float>(),
                                     .out = op.out.data<float>(),
                                     .tokens = tokens};
     dispatch_coded(f, [&]<typename Coded>() {
-      launch_product<Shape<Coded, 1, n_tokens, groups>, groups == 1>("mat_mul", f.panels(),
-                                                                     (tokens + n_tokens - 1) / n_tokens, product);
+      launch_product<Shape<Coded, 1, n_tokens, groups, stage_chunks, most_blocks>, true>(
+          "mat_mul", f.panels(), (tokens + n_tokens - 1) / n_tokens, {x, tokens, f.padded_columns()}, product);
     });
   };
-  // Two warpgroups share their inputs where there are enough such units: it is those that the cache is asked for
-  // most.
-  const bool many = (f.panels() + 1) / 2 * ((tokens + 127) / 128) >= 2 * processors_;
+  // By measurement (docs/performance-cuda.md). Few blocks a multiprocessor leave room for all of a class's chunks;
+  // two warpgroups that share their inputs halve what the cache is asked for most.
   if (tokens <= 8)
-    multiply.template operator()<8, 1>();
+    multiply.template operator()<8, 1, 2, 3>();
   else if (tokens <= 16)
-    multiply.template operator()<16, 1>();
+    multiply.template operator()<16, 1, 2, 3>();
   else if (tokens <= 32)
-    multiply.template operator()<32, 1>();
-  else if (tokens <= 64 || !many)
-    multiply.template operator()<64, 1>();
+    multiply.template operator()<32, 1, 2, 3>();
+  else if (tokens <= 64 || tokens > 512)
+    multiply.template operator()<64, 2, 2, 2>();
   else
-    multiply.template operator()<128, 2>();
+    multiply.template operator()<128, 2, 1, 1>();
 }
 
 double CudaBackend::measure_mac_rate() {

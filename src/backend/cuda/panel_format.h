@@ -20,6 +20,7 @@
 // Rows and columns past the matrix are zero codes under zero scales.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 namespace chorus::cuda {
@@ -37,17 +38,32 @@ constexpr int panel_rows = 64, chunk_columns = 64, fragment_rows = 16;
 /// A code becomes a bf16 by one multiplication by 2^126 * scale, which a bf16 holds up to this scale, 2^1.
 constexpr int largest_e8m0 = 128, e8m0_shift = 126;
 
-/// Where the bits of an E2M1 code lie in its half of a word, by the register `reg` it is for: so that two shifts
-/// and masks at most, to the left where they can be, make it the sign, the exponent's lower bits and the
-/// mantissa's highest bit of a bf16.
-constexpr uint32_t spread_e2m1(int reg, uint32_t code) {
-  const uint32_t sign = code >> 3, magnitude = code & 7;
-  return reg < 3 ? (sign << 15 | magnitude << 6) >> (3 * reg)
-                 : sign << 11 | (magnitude >> 1) << 13 | (magnitude & 1) << 10;
+/// Two E2M1 codes become a register of two bf16, times 2^-126, when their bits come to these places: the signs, the
+/// exponents' lower bits and the mantissas' highest bit.
+constexpr uint32_t e2m1_places = 0x81c081c0;
+/// Eight codes fill a word so that registers 0 to 2 are a rotation to the left and a mask, and register 3, of which
+/// no rotation is left, is a mask, a product that moves its bits and a mask.
+constexpr int e2m1_rotation(int reg) {
+  return reg == 0 ? 0 : reg == 1 ? 10 : 13;
 }
-constexpr uint32_t gather_e2m1(int reg, uint32_t half) {
-  return reg < 3 ? (half << (3 * reg) >> 15 & 1) << 3 | (half << (3 * reg) >> 6 & 7)
-                 : (half >> 11 & 1) << 3 | (half >> 13 & 3) << 1 | (half >> 10 & 1);
+constexpr uint32_t e2m1_rest = 0x001b001b, e2m1_moves = 1 << 2 | 1 << 7 | 1 << 12;
+
+/// The bits of a code for register `reg` in its word; odd: of the register's upper half.
+constexpr uint32_t spread_e2m1(int reg, int odd, uint32_t code) {
+  const uint32_t sign = code >> 3, magnitude = code & 7;
+  return reg < 3 ? std::rotr((sign << 15 | magnitude << 6) << 16 * odd, e2m1_rotation(reg))
+                 : (sign << 3 | magnitude >> 1 | (magnitude & 1) << 4) << 16 * odd;
+}
+constexpr uint32_t gather_e2m1(int reg, int odd, uint32_t word) {
+  const uint32_t bits = (reg < 3 ? std::rotl(word, e2m1_rotation(reg)) : (word & e2m1_rest) * e2m1_moves) >> 16 * odd;
+  return (bits >> 15 & 1) << 3 | (bits >> 6 & 7);
+}
+
+/// A bf16 of which only the lower 8 bits are set is their number times 2^-133, subnormal or not. So affine codes
+/// become weights by one multiply-add in bf16, rounded once, where scales are bf16 and stand in the panel times this
+/// power of 2: 8 bits as they are, 4 bits shifted to the left by 4.
+constexpr int affine_shift(bool four_bits) {
+  return four_bits ? 129 : 133;
 }
 
 struct PanelFormat {
@@ -95,13 +111,12 @@ struct PanelFormat {
   }
   /// A 4-bit code's bits in its word, and back.
   constexpr uint32_t in_word(int row, int64_t column, uint32_t code) const {
-    const int reg = reg_of(row, column);
-    return (kind == PanelKind::mxfp4 ? spread_e2m1(reg, code) : code << (4 * reg)) << (column % 2 * 16);
+    const int reg = reg_of(row, column), odd = int(column % 2);
+    return kind == PanelKind::mxfp4 ? spread_e2m1(reg, odd, code) : code << (4 * reg + 16 * odd);
   }
   constexpr uint32_t from_word(int row, int64_t column, uint32_t word) const {
-    const uint32_t half = word >> (column % 2 * 16) & 0xffff;
-    const int reg = reg_of(row, column);
-    return kind == PanelKind::mxfp4 ? gather_e2m1(reg, half) : half >> (4 * reg) & 15;
+    const int reg = reg_of(row, column), odd = int(column % 2);
+    return kind == PanelKind::mxfp4 ? gather_e2m1(reg, odd, word) : word >> (4 * reg + 16 * odd) & 15;
   }
   constexpr int64_t scale_at(int row, int64_t column) const {
     const int64_t group = chunk_groups() == 2 ? column % chunk_columns / 32 : 0;

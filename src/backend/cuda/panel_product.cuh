@@ -1,9 +1,11 @@
 // Panels times tokens on the tensor cores: what the dense and the expert products share.
 //
-// A block takes one unit: for each of its warpgroups some panels, for all of them one tile of tokens. A ring of
-// stages in shared memory holds the chunks to come, of every panel, as it lies in memory, and of the tokens'
-// inputs. Each of the four warps unpacks 16 rows of a panel into registers, from which wgmma takes them, while the
-// one before runs.
+// A block takes one unit: for each of its warpgroups some panels, for all of them one tile of tokens. One more warp
+// has the copy engine keep a ring of stages in shared memory filled: chunks of every panel, as they lie in memory, and
+// the tokens' inputs. Each of the four warps of a warpgroup unpacks 16 rows of a panel into registers, from which wgmma
+// takes them, while the one before runs. Warps meet at the stages' barriers only: one tells them that a stage has
+// come, the other the copying warp that all have read it. (A warp of the warpgroup that did the asking would keep the
+// other three waiting, since wgmma takes the four at once.)
 //
 // A token's sum over the inputs is cut into four classes, each a quarter of the pairs of chunks; a class is summed
 // in the order of its chunks, and the classes are added in their order. A unit's block goes through the classes in
@@ -13,6 +15,7 @@
 
 #include <cooperative_groups.h>
 
+#include "backend/cuda/input_tiles.h"
 #include "backend/cuda/unpack.cuh"
 #include "backend/cuda/wgmma.cuh"
 
@@ -21,37 +24,40 @@ namespace chorus::cuda {
 constexpr int classes = 4, group_threads = 128, pair_chunks = 2;
 
 /// How a unit is computed: `groups` warpgroups with `n_panels` panels each, and `n_tokens` tokens.
-template <typename Coded_, int n_panels_, int n_tokens_, int groups_ = 1>
+template <typename Coded_, int n_panels_, int n_tokens_, int groups_ = 1, int stage_chunks_ = 2, int most_blocks = 6>
 struct Shape {
   using Coded = Coded_;
   static constexpr int n_panels = n_panels_, n_tokens = n_tokens_, tiles = n_tokens / 8, groups = groups_;
   static constexpr int threads = groups * group_threads, panels = groups * n_panels;
-  /// A thread copies 16 bytes of every `pass_tokens`th token's chunk.
-  static constexpr int pass_tokens = threads / 8, passes = (n_tokens + pass_tokens - 1) / pass_tokens;
+  static constexpr int block_threads = threads + 32;  ///< with the copying warp
   static constexpr int input_bytes = n_tokens * chunk_columns * 2;  ///< of a chunk
   static constexpr int chunk_bytes = input_bytes + panels * Coded::chunk_bytes;
   static constexpr int room(int blocks) { return (224 << 10) / blocks - 2048; }
-  /// Chunks of a stage: two where stages are small, since each costs a barrier.
-  static constexpr int stage_chunks = chunk_bytes <= 9 << 10 ? pair_chunks : 1;
+  /// Chunks of a stage: two where stages are small, since each costs barriers.
+  static constexpr int stage_chunks = chunk_bytes <= 18 << 10 ? stage_chunks_ : 1;
   static constexpr int stage_bytes = stage_chunks * chunk_bytes;
-  /// Blocks that a multiprocessor holds: as the registers allow, half of which are for sums, and with three
-  /// stages.
+  static constexpr int sums = n_panels * n_tokens / 2;  ///< of a thread
+  /// Classes that are done are added up in shared memory where registers are short.
+  static constexpr bool totals_in_memory = sums > 32;
+  static constexpr int totals_bytes = totals_in_memory ? sums * threads * 4 : 0;
+  /// Blocks that a multiprocessor holds: as the registers allow, and with four stages.
   static constexpr int blocks = [] {
-    constexpr int sums = n_panels * n_tokens;
-    int n = (sums <= 16 ? 6 : sums <= 32 ? 5 : sums <= 64 ? 4 : 2) / groups;
-    while (n > 1 && room(n) / stage_bytes < 3) --n;
+    int n = std::min(groups > 1 ? 4 / groups : sums <= 8 ? 5 : sums <= 24 ? 4 : 3, most_blocks);
+    while (n > 1 && (room(n) - totals_bytes) / stage_bytes < 3) --n;
     return n;
   }();
-  static constexpr int stages = room(blocks) / stage_bytes > 6 ? 6 : room(blocks) / stage_bytes;
+  static constexpr int most_stages = 8;
+  static constexpr int stages = std::min((room(blocks) - totals_bytes) / stage_bytes, most_stages);
   static_assert(stages >= 3);
-  static constexpr size_t shared_bytes = size_t(stages) * stage_bytes + 1024;  ///< to begin at a multiple of 1,024
+  static constexpr size_t ring_bytes = size_t(stages) * stage_bytes;
+  static constexpr size_t shared_bytes = ring_bytes + totals_bytes + 1024;  ///< to begin at a multiple of 1,024
 };
 
-/// Where a unit's panels lie.
-template <typename S>
+/// Where a unit's panels lie, and the rows of its inputs.
+template <int n>
 struct Unit {
-  const std::byte* panels[S::panels];  ///< of the first warpgroup, of the second
-  int tokens;                          ///< of the tile
+  const std::byte* panels[n];  ///< of the first warpgroup, of the second
+  int first_row, tokens;       ///< of the tile
 };
 
 /// A thread's sums, as wgmma lays them out; element (n, i): token n * 8 + lane % 4 * 2 + i % 2, row
@@ -59,19 +65,16 @@ struct Unit {
 template <typename S>
 using Sums = float[S::n_panels][S::tiles][4];
 
-/// Inputs of every S::pass_tokens'th token of a tile from some token on: rows at equal distances, or anywhere.
-struct EvenRows {
-  const uint16_t* first;
-  int64_t step;
-
-  __device__ const uint16_t* operator[](int i) const { return first + i * step; }
-};
-template <int most>
-struct ListedRows {
-  const uint16_t* rows[most];
-
-  __device__ const uint16_t* operator[](int i) const { return rows[i]; }
-};
+template <typename S, typename F>
+__device__ __forceinline__ void for_each_quad(F&& f) {
+#pragma unroll
+  for (int p = 0; p < S::n_panels; ++p)
+#pragma unroll
+    for (int n = 0; n < S::tiles; ++n) f(p, n);
+}
+__device__ __forceinline__ float element(const float4& v, int i) {
+  return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
+}
 
 __device__ inline int first_chunk(int cls, int chunks) {
   const int pairs = (chunks + pair_chunks - 1) / pair_chunks;
@@ -83,35 +86,34 @@ template <typename S>
 struct Ring {
   static constexpr int panel_bytes = S::stage_chunks * S::Coded::chunk_bytes;
 
-  uint32_t memory, full;  ///< addresses in shared memory; full: a barrier a stage, for the panels
-  int end;                ///< the chunk after the last
+  uint32_t memory, full, empty;  ///< addresses in shared memory; barriers of every stage: has come, is read
+  const CUtensorMap* box;        ///< the smallest that holds the tile's inputs
+  int input_chunk;               ///< its bytes of a chunk
+  int end;                       ///< the chunk after the last
 
   __device__ uint32_t inputs(int stage) const { return memory + stage * (S::stage_chunks * S::input_bytes); }
   __device__ uint32_t weights(int stage) const {
     return memory + S::stages * (S::stage_chunks * S::input_bytes) + stage * (S::panels * panel_bytes);
   }
   /// By one thread.
-  __device__ void request_weights(const Unit<S>& unit, int chunk, int stage) const {
+  __device__ void init() const {
+    for (int s = 0; s < S::stages; ++s) {
+      init_barrier(full + s * 8, 1);
+      init_barrier(empty + s * 8, S::threads / 32);
+    }
+    publish_barriers();
+  }
+  __device__ void request_weights(const Unit<S::panels>& unit, int chunk, int stage) const {
     const uint32_t bytes = min(S::stage_chunks, end - chunk) * S::Coded::chunk_bytes;
-    arrive_and_expect(full + stage * 8, S::panels * bytes);
+    arrive_and_expect(full + stage * 8, S::panels * bytes + S::stage_chunks * input_chunk);
 #pragma unroll
     for (int p = 0; p < S::panels; ++p)
       copy_bulk(weights(stage) + p * panel_bytes, unit.panels[p] + int64_t(chunk) * S::Coded::chunk_bytes, bytes,
                 full + stage * 8);
   }
-  /// By all threads. `mine`: how many tokens this thread copies.
-  template <typename Rows>
-  __device__ void request_inputs(const Rows& rows, int mine, int chunk, int stage) const {
-    const int token = int(threadIdx.x) / 8, unit = int(threadIdx.x) % 8;
-    const uint32_t to = inputs(stage) + token * 128 + (unit ^ token % 8) * 16;
-#pragma unroll
-    for (int i = 0; i < S::passes; ++i)
-      if (i < mine) {
-        const uint16_t* const from = rows[i] + chunk * chunk_columns + unit * 8;
-        copy_async<16>(to + i * S::pass_tokens * 128, from);
-        if (S::stage_chunks > 1 && chunk + 1 < end)
-          copy_async<16>(to + S::input_bytes + i * S::pass_tokens * 128, from + chunk_columns);
-      }
+  /// Of a whole stage: what lies past the last chunk comes as zeros and is not used.
+  __device__ void request_inputs(const Unit<S::panels>& unit, int chunk, int stage) const {
+    copy_tile(inputs(stage), box, chunk, unit.first_row, full + stage * 8);
   }
 };
 
@@ -126,153 +128,173 @@ __device__ __forceinline__ void fence(float (&sums)[panels][tiles][4]) {
       for (int i = 0; i < 4; ++i) asm volatile("" : "+f"(sums[p][n][i])::"memory");
 }
 
-/// The unit's sums over classes [first_class, last_class).
-template <typename S, typename Product>
-__device__ __forceinline__ void sum_classes(const Ring<S>& ring, const Unit<S>& unit, const Product& product,
-                                            int first_class, int last_class, Sums<S>& totals) {
-  using Coded = typename S::Coded;
-  constexpr int ahead = S::stages - 2;  // of the stage before, wgmma may still read the inputs
-  constexpr int step = S::stage_chunks;
-  const PanelFormat& f = product.format();
-  const int group = int(threadIdx.x) / group_threads, warp = int(threadIdx.x) / 32 % 4, chunks = int(f.chunks());
-  const int begin = first_chunk(first_class, chunks), end = ring.end;
-  if (threadIdx.x == 0)
-    for (int i = 0; i < ahead && begin + i * step < end; ++i) ring.request_weights(unit, begin + i * step, i);
-  if constexpr (Product::early) wait_for_inputs();
-  const int mine = (unit.tokens - int(threadIdx.x) / 8 + S::pass_tokens - 1) / S::pass_tokens;
-  const auto rows = product.template rows<S>(int(threadIdx.x) / 8, mine);
-#pragma unroll
-  for (int i = 0; i < ahead; ++i) {
-    if (begin + i * step < end) ring.request_inputs(rows, mine, begin + i * step, i);
-    commit_copies();
-  }
-
-  int stage = 0, next_stage = ahead;
+/// A stage of the ring, and the parity of the barriers' phase.
+template <int stages>
+struct Place {
+  int stage = 0;
   uint32_t parity = 0;
+
+  __device__ void advance() {
+    if (++stage == stages) stage = 0, parity ^= 1;
+  }
+};
+
+/// Asks for the chunks of classes [first_class, last_class): by one thread, the copying warp's.
+template <typename S>
+__device__ __forceinline__ void fill_ring(const Ring<S>& ring, const Unit<S::panels>& unit, int begin, bool early) {
+  constexpr int step = S::stage_chunks;
+  for (int i = 0; early && i < S::stages && begin + i * step < ring.end; ++i)
+    ring.request_weights(unit, begin + i * step, i);
+  if (early) wait_for_inputs();
+  Place<S::stages> at;
+  int round = 0;
+#pragma unroll 1
+  for (int chunk = begin; chunk < ring.end; chunk += step) {
+    if (round > 0) wait_for_phase(ring.empty + at.stage * 8, at.parity ^ 1);
+    if (round > 0 || !early) ring.request_weights(unit, chunk, at.stage);
+    ring.request_inputs(unit, chunk, at.stage);
+    at.advance();
+    if (at.stage == 0) ++round;
+  }
+}
+
+/// The unit's sums over classes [first_class, last_class), which the ring brings: gives those of every class to
+/// add(sums). By the warpgroups.
+template <typename S, typename Add>
+__device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelFormat& f, int first_class, int last_class,
+                                            Add&& add) {
+  using Coded = typename S::Coded;
+  using At = Place<S::stages>;
+  constexpr int step = S::stage_chunks;
+  const int all_warps = __shfl_sync(all_lanes, int(threadIdx.x) / 32, 0);  // of the block: known to be the same in a warp
+  const int group = all_warps / 4, warp = all_warps % 4, chunks = int(f.chunks());
+  float sums[S::n_panels][S::tiles][4];
+  uint32_t a[2][2][4];  // half a chunk of a panel is unpacked while wgmma takes another
+  const auto multiply = [&](int stage, int chunk) {
+    if constexpr (Coded::kind == PanelKind::bf16) wait_for_products<0>();  // they take what is loaded as it is
+    const uint64_t inputs = inputs_at(ring.inputs(stage) + chunk * ring.input_chunk);
+    Chunk<Coded> weights[S::n_panels];
 #pragma unroll
-  for (int p = 0; p < S::n_panels; ++p)
+    for (int p = 0; p < S::n_panels; ++p)
+      weights[p].load(
+          ring.weights(stage) + (group * S::n_panels + p) * Ring<S>::panel_bytes + chunk * Coded::chunk_bytes, warp,
+          f);
 #pragma unroll
-    for (int n = 0; n < S::tiles; ++n)
+    for (int half = 0; half < 2; ++half)
 #pragma unroll
-      for (int i = 0; i < 4; ++i) totals[p][n][i] = 0;
+      for (int p = 0; p < S::n_panels; ++p) {
+        uint32_t(&of_half)[2][4] = a[(half * S::n_panels + p) % 2];
+        wait_for_products<1>();
+#pragma unroll
+        for (int m = 0; m < 2; ++m) weights[p].weights(half * 2 + m, of_half[m]);
+        begin_products();
+#pragma unroll
+        for (int m = 0; m < 2; ++m) multiply_group(sums[p], of_half[m], inputs + (half * 2 + m) * (32 / 16));
+        commit_products();
+      }
+  };
+
+  At at, before;  // this stage, the one before
+  bool first = true;
 #pragma unroll 1
   for (int cls = first_class; cls < last_class; ++cls) {
-    float sums[S::n_panels][S::tiles][4] = {};
+    for_each_quad<S>([&](int p, int n) { sums[p][n][0] = sums[p][n][1] = sums[p][n][2] = sums[p][n][3] = 0; });
     fence(sums);
-    uint32_t a[2][2][4];  // half a chunk is unpacked while wgmma takes the other half
     const int class_end = first_chunk(cls + 1, chunks);
 #pragma unroll 1
     for (int chunk = first_chunk(cls, chunks); chunk < class_end; chunk += step) {
-      wait_for_copies<ahead - 1>();
-      publish_to_products();
-      __syncthreads();
-      if (chunk + ahead * step < end) {
-        if (threadIdx.x == 0) ring.request_weights(unit, chunk + ahead * step, next_stage);
-        ring.request_inputs(rows, mine, chunk + ahead * step, next_stage);
-      }
-      commit_copies();
-      wait_for_phase(ring.full + stage * 8, parity);
-      uint32_t weights_at = ring.weights(stage) + group * (S::n_panels * Ring<S>::panel_bytes);
-      uint64_t inputs = inputs_at(ring.inputs(stage));
-#pragma unroll 1
-      for (int left = min(step, class_end - chunk); left > 0; --left) {
-#pragma unroll
-        for (int p = 0; p < S::n_panels; ++p) {
-          if constexpr (Coded::kind == PanelKind::bf16)
-            wait_for_products<0>();  // they take what is loaded as it is
-          Chunk<Coded> weights;
-          weights.load(weights_at + p * Ring<S>::panel_bytes, warp, f);
-#pragma unroll
-          for (int half = 0; half < 2; ++half) {
-            wait_for_products<1>();
-#pragma unroll
-            for (int m = 0; m < 2; ++m) weights.weights(half * 2 + m, a[half][m]);
-            begin_products();
-#pragma unroll
-            for (int m = 0; m < 2; ++m) multiply_group(sums[p], a[half][m], inputs + (half * 2 + m) * (32 / 16));
-            commit_products();
-          }
-        }
-        weights_at += Coded::chunk_bytes;
-        inputs += S::input_bytes / 16;
-      }
-      if (++stage == S::stages) stage = 0, parity ^= 1;
-      if (++next_stage == S::stages) next_stage = 0;
+      wait_for_phase(ring.full + at.stage * 8, at.parity);
+      multiply(at.stage, 0);
+      // Of the products on the stage before none runs any more.
+      if (!first && threadIdx.x % 32 == 0) arrive(ring.empty + before.stage * 8);
+      first = false;
+      if (step == 2 && chunk + 1 < class_end) multiply(at.stage, 1);
+      before = at;
+      at.advance();
     }
     wait_for_products<0>();
     fence(sums);
-#pragma unroll
-    for (int p = 0; p < S::n_panels; ++p)
-#pragma unroll
-      for (int n = 0; n < S::tiles; ++n)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) totals[p][n][i] += sums[p][n][i];
+    add(sums);
   }
 }
 
 /// One unit. `Product` says what it is:
+///   matrices                2: a unit's value is of two matrices' panels; they are of one warpgroup, or, where those
+///                           have one panel each, of two: one half of the warpgroups has the first matrix's
 ///   format()                of its matrices
 ///   early                   whether find() depends on no kernel before this one
-///   find(Unit<S>&)          the unit by blockIdx; false: there is none
-///   rows<S>(token, count)   inputs of `count` of the tile's tokens: this one, S::pass_tokens more, and so on
-///   put(token, warpgroup, row, values)   by the thread that has them: values [n_panels] of a token in a row of each of
-///                                        the panels that a warpgroup has, warpgroups counted over all blocks of x
+///   find<S>(unit)           the unit by blockIdx; false: there is none
+///   put(token, index, row, values)   by the thread that has them: values of a token in a row of each of the panels
+///                                    that belong together, which are counted over all blocks of x
+template <typename S, typename Product>
+constexpr bool paired = Product::matrices == 2 && S::n_panels == 1;
+
 template <typename S, bool split, typename Product>
-__device__ __forceinline__ void multiply_panels(Product& product) {
+__device__ __forceinline__ void multiply_panels(Product& product, const InputTiles& tiles) {
   extern __shared__ __align__(1024) std::byte product_memory[];
-  __shared__ __align__(8) uint64_t barriers[S::stages];
+  __shared__ __align__(8) uint64_t barriers[2 * S::stages];
   let_next_start();
   if constexpr (!Product::early) wait_for_inputs();
-  Unit<S> unit;
-  if (!product.find(unit)) return;
+  Unit<S::panels> unit;
+  if (!product.template find<S>(unit)) return;
   const PanelFormat& f = product.format();
   const int first_class = split ? int(blockIdx.z) : 0, last_class = split ? first_class + 1 : classes;
-  const Ring<S> ring{.memory = (shared_address(product_memory) + 1023) & ~1023u,
+  const uint32_t memory = (shared_address(product_memory) + 1023) & ~1023u;
+  int box = 0;
+  while (tiles.rows(box) < unit.tokens) ++box;
+  const Ring<S> ring{.memory = memory,
                      .full = shared_address(barriers),
+                     .empty = shared_address(barriers + S::stages),
+                     .box = &tiles.boxes[box],
+                     .input_chunk = tiles.rows(box) * chunk_columns * 2,
                      .end = first_chunk(last_class, int(f.chunks()))};
-  if (threadIdx.x == 0) {
-    for (int s = 0; s < S::stages; ++s) init_barrier(ring.full + s * 8, 1);
-    publish_barriers();
-  }
+  if (threadIdx.x == 0) ring.init();
   __syncthreads();
-  Sums<S> sums;
-  sum_classes<S>(ring, unit, product, first_class, last_class, sums);
-  const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32 % 4,
-            group = int(threadIdx.x) / group_threads;
-  const auto put = [&](int n, int i, const float(&values)[S::n_panels]) {
+  const int thread = int(threadIdx.x), lane = thread % 32, warp = thread / 32 % 4, group = thread / group_threads;
+  // Four sums of a thread: where totals lie, if they do, or else go when the ring is done with.
+  auto* const kept = reinterpret_cast<float4*>(product_memory + (memory - shared_address(product_memory)) +
+                                               (S::totals_in_memory ? S::ring_bytes : 0));
+  const auto at = [](int p, int n, int of) { return (p * S::tiles + n) * S::threads + of; };
+  const auto put = [&](int n, int i, int index, const auto& values) {
     const int token = n * 8 + lane % 4 * 2 + i % 2;
-    if (token < unit.tokens)
-      product.put(token, int(blockIdx.x) * S::groups + group, warp * fragment_rows + lane / 4 + i / 2 * 8, values);
+    if (token < unit.tokens) product.put(token, index, warp * fragment_rows + lane / 4 + i / 2 * 8, values);
   };
-  if constexpr (!split) {
-#pragma unroll
-    for (int n = 0; n < S::tiles; ++n)
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        float values[S::n_panels];
-#pragma unroll
-        for (int p = 0; p < S::n_panels; ++p) values[p] = sums[p][n][i];
-        put(n, i, values);
-      }
+
+  float4 totals[S::n_panels][S::totals_in_memory ? 1 : S::tiles];
+  const auto total_of = [&](int p, int n) -> float4& {
+    return S::totals_in_memory ? kept[at(p, n, thread)] : totals[p][S::totals_in_memory ? 0 : n];
+  };
+  const bool copies = __shfl_sync(all_lanes, thread / 32, 0) == S::threads / 32;
+  if (copies) {
+    if (elect_one()) fill_ring<S>(ring, unit, first_chunk(first_class, int(f.chunks())), Product::early);
+    __syncwarp();
   } else {
+    if constexpr (Product::early) wait_for_inputs();  // for what is added in the end
+    for_each_quad<S>([&](int p, int n) { total_of(p, n) = {0, 0, 0, 0}; });
+    sum_classes<S>(ring, f, first_class, last_class, [&](const Sums<S>& sums) {
+      for_each_quad<S>([&](int p, int n) {
+        float4& total = total_of(p, n);
+        total = {total.x + sums[p][n][0], total.y + sums[p][n][1], total.z + sums[p][n][2],
+                 total.w + sums[p][n][3]};
+        if constexpr (S::totals_in_memory) asm volatile("" ::: "memory");  // or too many are under way
+      });
+    });
+  }
+
+  if constexpr (split || paired<S, Product>) {
+    __syncthreads();  // the ring is done with
+    if constexpr (!S::totals_in_memory)
+      if (!copies) for_each_quad<S>([&](int p, int n) { kept[at(p, n, thread)] = totals[p][n]; });
+  }
+  if constexpr (split) {
     // Block c finishes elements (n, c) of all, which it adds in the order of the classes.
     namespace cg = cooperative_groups;
-    __syncthreads();  // the ring is done with
-    auto* const own = reinterpret_cast<float*>(product_memory);
-    const auto at = [&](int p, int n, int i) {
-      return ((p * S::tiles + n) * 4 + i) * S::threads + int(threadIdx.x);
-    };
-#pragma unroll
-    for (int p = 0; p < S::n_panels; ++p)
-#pragma unroll
-      for (int n = 0; n < S::tiles; ++n)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) own[at(p, n, i)] = sums[p][n][i];
     const auto cluster = cg::this_cluster();
     cluster.sync();
-    const float* of_class[classes];
+    if (copies) return cluster.sync();
+    const float4* of_class[classes];
 #pragma unroll
-    for (int c = 0; c < classes; ++c) of_class[c] = cluster.map_shared_rank(own, unsigned(c));
+    for (int c = 0; c < classes; ++c) of_class[c] = cluster.map_shared_rank(kept, unsigned(c));
 #pragma unroll
     for (int n = 0; n < S::tiles; ++n) {
       float values[S::n_panels];
@@ -280,38 +302,73 @@ __device__ __forceinline__ void multiply_panels(Product& product) {
       for (int p = 0; p < S::n_panels; ++p) {
         values[p] = 0;
 #pragma unroll
-        for (int c = 0; c < classes; ++c) values[p] += of_class[c][at(p, n, int(blockIdx.z))];
+        for (int c = 0; c < classes; ++c) values[p] += reinterpret_cast<const float*>(&of_class[c][at(p, n, thread)])[blockIdx.z];
       }
-      put(n, int(blockIdx.z), values);
+      put(n, int(blockIdx.z), int(blockIdx.x) * S::groups + group, values);
     }
     cluster.sync();  // the others may still read
+  } else if constexpr (paired<S, Product>) {
+    // Each half of the warpgroups finishes half of the tokens.
+    constexpr int pairs = S::groups / 2;
+    __syncthreads();
+    if (copies) return;
+    const int first = thread % (S::threads / 2);
+#pragma unroll 1
+    for (int n = 0; n < S::tiles / 2; ++n) {
+      const int of = n + group / pairs * (S::tiles / 2);
+      const float4 a = kept[at(0, of, first)], b = kept[at(0, of, first + S::threads / 2)];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float values[2] = {element(a, i), element(b, i)};
+        put(of, i, int(blockIdx.x) * pairs + group % pairs, values);
+      }
+    }
+  } else {
+    if (copies) return;
+#pragma unroll
+    for (int n = 0; n < S::tiles; ++n) {
+      float4 of_panels[S::n_panels];
+#pragma unroll
+      for (int p = 0; p < S::n_panels; ++p) of_panels[p] = total_of(p, n);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        float values[S::n_panels];
+#pragma unroll
+        for (int p = 0; p < S::n_panels; ++p) values[p] = element(of_panels[p], i);
+        put(n, i, int(blockIdx.x) * S::groups + group, values);
+      }
+    }
   }
 }
 
 template <typename S, typename Product>
-__global__ void __launch_bounds__(S::threads, S::blocks) product_kernel(Product product) {
-  multiply_panels<S, false>(product);
+__global__ void __launch_bounds__(S::block_threads, S::blocks)
+    product_kernel(Product product, const __grid_constant__ InputTiles tiles) {
+  multiply_panels<S, false>(product, tiles);
 }
 template <typename S, typename Product>
-__global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(S::threads, S::blocks)
-    split_product_kernel(Product product) {
-  multiply_panels<S, true>(product);
+__global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(S::block_threads, S::blocks)
+    split_product_kernel(Product product, const __grid_constant__ InputTiles tiles) {
+  multiply_panels<S, true>(product, tiles);
 }
 
 template <typename S, bool may_split, typename Product>
-void CudaBackend::launch_product(const char* name, int64_t wanted, int64_t tiles, const Product& product) {
-  Grid grid{.x = (wanted + S::groups - 1) / S::groups,
+void CudaBackend::launch_product(const char* name, int64_t wanted, int64_t tiles, const Rows16& inputs,
+                                 const Product& product) {
+  constexpr int of_a_block = paired<S, Product> ? S::groups / 2 : S::groups;
+  Grid grid{.x = (wanted + of_a_block - 1) / of_a_block,
             .y = tiles,
-            .threads = S::threads,
+            .threads = S::block_threads,
             .shared_bytes = S::shared_bytes,
             .overlap = true};
+  const InputTiles boxes = input_tiles(inputs, S::n_tokens, S::stage_chunks);
   if constexpr (may_split) {
-    if (grid.x * grid.y < 3 * processors_) {
+    if (grid.x * grid.y * classes <= processors_ * S::blocks) {  // all at once
       grid.z = classes;
-      return launch(name, split_product_kernel<S, Product>, grid, product);
+      return launch(name, split_product_kernel<S, Product>, grid, product, boxes);
     }
   }
-  launch(name, product_kernel<S, Product>, grid, product);
+  launch(name, product_kernel<S, Product>, grid, product, boxes);
 }
 
 }  // namespace chorus::cuda

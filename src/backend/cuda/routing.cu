@@ -13,51 +13,63 @@ namespace {
 
 constexpr int cluster_blocks = 4;
 
-/// This lane's weights in a chunk of `fragment`, 16 rows of a panel: of rows lane / 4 and 8 more, columns
-/// 16 * m + 8 * h + 2 * (lane % 4) + i at [row][4 * m + 2 * h + i].
+/// This lane's part of a chunk of `fragment`, 16 rows of a panel, as it lies there.
 template <PanelKind kind>
-__device__ __forceinline__ void decode_chunk(const std::byte* chunk, int fragment, const PanelFormat& f,
-                                             float (&w)[2][16]) {
-  constexpr int bits = PanelFormat{.kind = kind}.code_bits(), pieces = bits / 4;
-  const int lane = int(threadIdx.x) % 32;
+struct RouterChunk {
+  static constexpr int pieces = PanelFormat{.kind = kind}.code_bits() / 4;
+
   uint32_t words[pieces * 4];
+  Scale scales[2][2];  ///< of the half of the chunk and row
+
+  __device__ __forceinline__ void load(const std::byte* chunk, int fragment, const PanelFormat& f) {
+    const int lane = int(threadIdx.x) % 32;
 #pragma unroll
-  for (int p = 0; p < pieces; ++p) {
-    const uint4 v = __ldg(reinterpret_cast<const uint4*>(chunk + (fragment * pieces + p) * 512 + lane * 16));
-    words[p * 4] = v.x, words[p * 4 + 1] = v.y, words[p * 4 + 2] = v.z, words[p * 4 + 3] = v.w;
-  }
-  const std::byte* const scales = chunk + f.code_bytes() + (fragment * 8 + lane / 4) * f.lane_scale_bytes();
-#pragma unroll
-  for (int half = 0; half < 2; ++half)
-#pragma unroll
-    for (int row = 0; row < 2; ++row) {
-      Scale s = {1, 0};
-      const int entry = (f.chunk_groups() == 2 ? half : 0) * 2 + row;
-      if constexpr (kind == PanelKind::mxfp4)
-        s.scale = bf16_value(uint32_t(scales[entry]) << 7);
-      else if constexpr (kind == PanelKind::affine4 || kind == PanelKind::affine8)
-        s = f.wide_scales ? Scale{reinterpret_cast<const float2*>(scales)[entry].x,
-                                  reinterpret_cast<const float2*>(scales)[entry].y}
-                          : scale_of(reinterpret_cast<const uint32_t*>(scales)[entry]);
-#pragma unroll
-      for (int j = 0; j < 8; ++j) {
-        const int m = half * 2 + j / 4, reg = j % 4 / 2 * 2 + row, i = j % 2, e = 8 * m + 2 * reg + i;
-        float& value = w[row][half * 8 + j];
-        if constexpr (kind == PanelKind::bf16) {
-          value = bf16_value(words[e / 2] >> (16 * i) & 0xffff);
-        } else if constexpr (kind == PanelKind::f32) {
-          value = __uint_as_float(words[e]);
-        } else if constexpr (kind == PanelKind::mxfp4) {
-          const uint32_t code = gather_e2m1(reg, words[m] >> (16 * i) & 0xffff);
-          value = bf16_value((code >> 3) << 15 | (code & 7) << 6) * s.scale;
-        } else {
-          const uint32_t code =
-              kind == PanelKind::affine8 ? words[e / 4] >> (e % 4 * 8) & 255 : words[m] >> (16 * i + 4 * reg) & 15;
-          value = float(code) * s.scale + s.bias;
-        }
-      }
+    for (int p = 0; p < pieces; ++p) {
+      const uint4 v = __ldg(reinterpret_cast<const uint4*>(chunk + (fragment * pieces + p) * 512 + lane * 16));
+      words[p * 4] = v.x, words[p * 4 + 1] = v.y, words[p * 4 + 2] = v.z, words[p * 4 + 3] = v.w;
     }
-}
+    const std::byte* const at = chunk + f.code_bytes() + (fragment * 8 + lane / 4) * f.lane_scale_bytes();
+#pragma unroll
+    for (int half = 0; half < 2; ++half)
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        const int entry = (f.chunk_groups() == 2 ? half : 0) * 2 + row;
+        scales[half][row] = {1, 0};
+        if constexpr (kind == PanelKind::mxfp4)
+          scales[half][row].scale = bf16_value(uint32_t(at[entry]) << 7);
+        else if constexpr (kind == PanelKind::affine4 || kind == PanelKind::affine8)
+          scales[half][row] = f.wide_scales ? Scale{reinterpret_cast<const float2*>(at)[entry].x,
+                                                    reinterpret_cast<const float2*>(at)[entry].y}
+                                            : scale_of<kind>(reinterpret_cast<const uint32_t*>(at)[entry]);
+      }
+  }
+
+  /// Weights of rows lane / 4 and 8 more, columns 16 * m + 8 * h + 2 * (lane % 4) + i at [row][4 * m + 2 * h + i].
+  __device__ __forceinline__ void decode(float (&w)[2][16]) const {
+#pragma unroll
+    for (int half = 0; half < 2; ++half)
+#pragma unroll
+      for (int row = 0; row < 2; ++row)
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+          const int m = half * 2 + j / 4, reg = j % 4 / 2 * 2 + row, i = j % 2, e = 8 * m + 2 * reg + i;
+          const Scale s = scales[half][row];
+          float& value = w[row][half * 8 + j];
+          if constexpr (kind == PanelKind::bf16) {
+            value = bf16_value(words[e / 2] >> (16 * i) & 0xffff);
+          } else if constexpr (kind == PanelKind::f32) {
+            value = __uint_as_float(words[e]);
+          } else if constexpr (kind == PanelKind::mxfp4) {
+            const uint32_t code = gather_e2m1(reg, i, words[m]);
+            value = bf16_value((code >> 3) << 15 | (code & 7) << 6) * s.scale;
+          } else {
+            const uint32_t code = kind == PanelKind::affine8 ? words[e / 4] >> (e % 4 * 8) & 255
+                                                             : words[m] >> (16 * i + 4 * reg) & 15;
+            value = float(code) * s.scale + s.bias;
+          }
+        }
+  }
+};
 
 struct RoutingArgs {
   const float *x, *norm;
@@ -149,10 +161,21 @@ __device__ __forceinline__ void route(const RoutingArgs& a, int part) {
   const int chunks = int(a.f.chunks()), items = fragments(a.f) * chunks;
   const int64_t first = int64_t(blockIdx.x) * group_tokens;
   const int here = int(min(int64_t(group_tokens), a.tokens - first));
-  // The weights are on their way while the kernel before this one ends.
-  if (blockIdx.x == 0 && part == 0)
+  // A warp's first weights come while the kernel before this one ends; where they are wide, to the cache.
+  constexpr int ahead = RouterChunk<kind>::pieces <= 2 ? 3 : 0;
+  RouterChunk<kind> first_chunks[std::max(ahead, 1)];
+  const auto chunk_at = [&](int item) {
+    return a.router + item / chunks / 4 * a.f.panel_bytes() + item % chunks * a.f.chunk_bytes();
+  };
+  if constexpr (ahead > 0) {
+#pragma unroll
+    for (int i = 0; i < ahead; ++i)
+      if (const int item = part + (warp + i * warps) * parts; item < items)
+        first_chunks[i].load(chunk_at(item), item / chunks % 4, a.f);
+  } else if (blockIdx.x == 0 && part == 0) {
     for (int64_t i = int64_t(threadIdx.x) * 128; i < a.f.panels() * a.f.panel_bytes(); i += threads * 128)
       asm volatile("prefetch.global.L2 [%0];" ::"l"(a.router + i));
+  }
 
   if (const int t = warp / (norm_threads / 32); t < here) {
     float* const inputs = shared.inputs + t * shared.columns;
@@ -172,11 +195,10 @@ __device__ __forceinline__ void route(const RoutingArgs& a, int part) {
     cg::this_cluster().barrier_wait();
     of_first = cg::this_cluster().map_shared_rank(shared.parts, 0u);
   }
-  for (int item = part + warp * parts; item < items; item += warps * parts) {
+  const auto multiply = [&](const RouterChunk<kind>& weights, int item) {
     const int fragment = item / chunks, chunk = item % chunks;
     float w[2][16];
-    decode_chunk<kind>(a.router + fragment / 4 * a.f.panel_bytes() + chunk * a.f.chunk_bytes(), fragment % 4, a.f,
-                       w);
+    weights.decode(w);
 #pragma unroll
     for (int t = 0; t < group_tokens; ++t) {
       const float* const inputs = shared.inputs + t * shared.columns + chunk * chunk_columns + lane % 4 * 2;
@@ -201,6 +223,15 @@ __device__ __forceinline__ void route(const RoutingArgs& a, int part) {
         if (lane % 4 == 0) of_first[(t * shared.experts + expert) * shared.chunk_stride + chunk] = sums[row];
       }
     }
+  };
+  int item = part + warp * parts;
+#pragma unroll
+  for (int i = 0; i < ahead; ++i, item += warps * parts)
+    if (item < items) multiply(first_chunks[i], item);
+  for (; item < items; item += warps * parts) {
+    RouterChunk<kind> weights;
+    weights.load(chunk_at(item), item / chunks % 4, a.f);
+    multiply(weights, item);
   }
   if constexpr (parts > 1) {
     cg::this_cluster().sync();

@@ -6,26 +6,28 @@
 
 namespace chorus::cuda {
 
-/// What the kernels of a matrix are compiled for. `general`: affine codes whose scales are f32, or of groups
-/// of 32.
-template <PanelKind kind_, bool general_>
+/// What the kernels of a matrix are compiled for. Affine codes: `wide_`, their scales are f32; `halves_`, a chunk has
+/// two groups.
+template <PanelKind kind_, bool wide_ = false, int halves_ = 1>
 struct Coded {
   static constexpr PanelKind kind = kind_;
-  static constexpr bool general = general_;
   static constexpr bool affine = kind == PanelKind::affine4 || kind == PanelKind::affine8;
+  static constexpr bool wide = affine && wide_;
+  static constexpr int halves = halves_;
   static constexpr int code_bits = PanelFormat{.kind = kind}.code_bits();
   static constexpr int pieces = code_bits / 4;  ///< of 16 bytes a lane
-  static constexpr int lane_scale_bytes = kind == PanelKind::mxfp4 ? 4 : !affine ? 0 : general ? 16 : 8;
+  static constexpr int lane_scale_bytes = kind == PanelKind::mxfp4 ? 4 : !affine ? 0 : wide ? 16 : 8 * halves;
   static constexpr int code_bytes = panel_rows / fragment_rows * pieces * 512;
   static constexpr int chunk_bytes = code_bytes + panel_rows / 2 * lane_scale_bytes;
 };
 template <typename F>
 void dispatch_coded(const PanelFormat& f, F&& call) {
   dispatch_kind(f.kind, [&]<PanelKind kind>() {
-    if constexpr (Coded<kind, false>::affine) {
-      if (f.lane_scale_bytes() == 16) return call.template operator()<Coded<kind, true>>();
+    if constexpr (Coded<kind>::affine) {
+      if (f.wide_scales) return call.template operator()<Coded<kind, true>>();
+      if (f.chunk_groups() == 2) return call.template operator()<Coded<kind, false, 2>>();
     }
-    call.template operator()<Coded<kind, false>>();
+    call.template operator()<Coded<kind>>();
   });
 }
 
@@ -35,8 +37,9 @@ struct Chunk {
   static constexpr PanelKind kind = Coded::kind;
 
   uint4 codes[Coded::pieces];
-  uint32_t factors;    ///< mxfp4: a byte per group and row
-  Scale scales[2][2];  ///< affine: of a half of the chunk, of rows lane / 4 and 8 more; the bias less scale * base
+  uint32_t factors;                  ///< mxfp4: a byte per group and row
+  uint32_t pairs[Coded::halves][2];  ///< affine: scale and bias of a half of the chunk, of rows lane / 4 and 8 more
+  Scale wide[2];                     ///< affine with f32 scales: of these rows; the bias less scale * base
 
   /// `from`: where the chunk lies; rows 16 * warp and so on of the panel.
   __device__ void load(uint32_t from, int warp, const PanelFormat& f) {
@@ -47,18 +50,15 @@ struct Chunk {
     const uint32_t at = from + Coded::code_bytes + (warp * 8 + lane / 4) * Coded::lane_scale_bytes;
     if constexpr (kind == PanelKind::mxfp4) {
       factors = load_shared_4(at);
-    } else if constexpr (Coded::affine && !Coded::general) {
-      const uint2 pairs = load_shared_8(at);
-      scales[0][0] = scales[1][0] = rebased(scale_of(pairs.x));
-      scales[0][1] = scales[1][1] = rebased(scale_of(pairs.y));
-    } else if constexpr (Coded::affine) {
+    } else if constexpr (Coded::wide) {
       const uint4 v = load_shared_16(at);
-      if (f.wide_scales) {
-        scales[0][0] = scales[1][0] = rebased({__uint_as_float(v.x), __uint_as_float(v.y)});
-        scales[0][1] = scales[1][1] = rebased({__uint_as_float(v.z), __uint_as_float(v.w)});
-      } else {
-        scales[0][0] = rebased(scale_of(v.x)), scales[0][1] = rebased(scale_of(v.y));
-        scales[1][0] = rebased(scale_of(v.z)), scales[1][1] = rebased(scale_of(v.w));
+      wide[0] = rebased({__uint_as_float(v.x), __uint_as_float(v.y)});
+      wide[1] = rebased({__uint_as_float(v.z), __uint_as_float(v.w)});
+    } else if constexpr (Coded::affine) {
+#pragma unroll
+      for (int half = 0; half < Coded::halves; ++half) {
+        const uint2 v = load_shared_8(at + half * 8);
+        pairs[half][0] = v.x, pairs[half][1] = v.y;
       }
     }
   }
@@ -74,14 +74,25 @@ struct Chunk {
       a[2] = bf16_pair(__uint_as_float(high.x), __uint_as_float(high.y));
       a[3] = bf16_pair(__uint_as_float(high.z), __uint_as_float(high.w));
     } else if constexpr (kind == PanelKind::mxfp4) {
-      const uint32_t w = word(codes[0], m), pair = m < 2 ? factors : factors >> 16;
-      const uint32_t low = (pair & 0xff) * 0x00800080u, high = (pair >> 8 & 0xff) * 0x00800080u;
-      a[0] = scaled(w & 0x81c081c0u, low);
-      a[1] = scaled((w << 3) & 0x81c081c0u, high);
-      a[2] = scaled((w << 6) & 0x81c081c0u, low);
-      a[3] = scaled(((w << 4) & 0x80008000u) | ((w >> 6) & 0x01800180u) | ((w >> 4) & 0x00400040u), high);
+      const uint32_t w = word(codes[0], m);
+      const __nv_bfloat162 low = factor(m / 2, 0), high = factor(m / 2, 1);
+      a[0] = scaled(w & e2m1_places, low);
+      a[1] = scaled(__funnelshift_l(w, w, e2m1_rotation(1)) & e2m1_places, high);
+      a[2] = scaled(__funnelshift_l(w, w, e2m1_rotation(2)) & e2m1_places, low);
+      a[3] = scaled((w & e2m1_rest) * e2m1_moves & e2m1_places, high);
+    } else if constexpr (Coded::affine && !Coded::wide) {
+      const uint32_t* const of_rows = pairs[m / 2 % Coded::halves];
+#pragma unroll
+      for (int r = 0; r < 4; ++r) {
+        uint32_t bits;
+        if constexpr (kind == PanelKind::affine8)
+          bits = __byte_perm(word(codes[m / 2], m % 2 * 2 + r / 2), 0, r % 2 == 0 ? 0x4140 : 0x4342);
+        else
+          bits = (r == 0 ? word(codes[0], m) << 4 : word(codes[0], m) >> (4 * r - 4)) & 0x00f000f0u;
+        a[r] = affine(bits, of_rows[r % 2]);
+      }
     } else {
-      const Scale low = scales[m / 2][0], high = scales[m / 2][1];
+      const Scale low = wide[0], high = wide[1];
       if constexpr (kind == PanelKind::affine8) {
         const uint32_t words[2] = {word(codes[m / 2], m % 2 * 2), word(codes[m / 2], m % 2 * 2 + 1)};
 #pragma unroll
@@ -113,11 +124,22 @@ struct Chunk {
   __device__ static Scale rebased(Scale s) {
     return {s.scale, fmaf(s.scale, -base, s.bias)};
   }
-  /// Bits in the places of a bf16's sign, lower exponent and upper mantissa are the code's value times 2^-126.
-  __device__ static uint32_t scaled(uint32_t bits, uint32_t factor) {
-    const __nv_bfloat162 product =
-        __hmul2(reinterpret_cast<const __nv_bfloat162&>(bits), reinterpret_cast<const __nv_bfloat162&>(factor));
+  /// mxfp4: 2^126 times the scale of a half of the chunk and of rows lane / 4 or 8 more, twice. E8M0 is a bf16's exponent.
+  __device__ __nv_bfloat162 factor(int half, int row) const {
+    const uint32_t of_halves = (row == 0 ? factors << 7 : factors >> 1) & 0x7f807f80u;
+    const auto pair = reinterpret_cast<const __nv_bfloat162&>(of_halves);
+    return half == 0 ? __low2bfloat162(pair) : __high2bfloat162(pair);
+  }
+  __device__ static uint32_t scaled(uint32_t bits, __nv_bfloat162 factor) {
+    const __nv_bfloat162 product = __hmul2(reinterpret_cast<const __nv_bfloat162&>(bits), factor);
     return reinterpret_cast<const uint32_t&>(product);
+  }
+  /// Two bf16 of which only the lower 8 bits are set, times a scale, plus a bias: panel_format.h has why.
+  __device__ static uint32_t affine(uint32_t bits, uint32_t pair) {
+    const auto scale_and_bias = reinterpret_cast<const __nv_bfloat162&>(pair);
+    const __nv_bfloat162 sum = __hfma2(reinterpret_cast<const __nv_bfloat162&>(bits), __low2bfloat162(scale_and_bias),
+                                       __high2bfloat162(scale_and_bias));
+    return reinterpret_cast<const uint32_t&>(sum);
   }
   /// The float base + byte i.
   template <int i>
