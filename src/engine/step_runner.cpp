@@ -33,8 +33,11 @@ Step measuring_step(const LanguageModel& model, const StepSize& s) {
 }
 
 /// What grows with the context is rounded up to a power of two, so that the shape of a step rarely changes.
-int64_t rounded_up(int64_t n) {
-  return int64_t(std::bit_ceil(uint64_t(std::max<int64_t>(n, 1))));
+int64_t rounded_positions(int64_t n) {
+  return int64_t(std::bit_ceil(uint64_t(std::max<int64_t>(n, 256))));
+}
+int64_t rounded_blocks(int64_t n) {
+  return int64_t(std::bit_ceil(uint64_t(std::max<int64_t>(n, 16))));
 }
 
 /// What StepRunner::put() and put_draw() need at most.
@@ -42,7 +45,7 @@ size_t buffer_bytes(const LanguageModel& model, const StepSize& s, bool draws) {
   const auto ids = [](int64_t n) { return StepBuffer::bytes_of(size_t(n) * sizeof(int32_t)); };
   size_t bytes = 3 * ids(s.tokens) + ids(s.logits);
   bytes +=
-      model.kv_shape().pools.size() * (ids(s.tokens) + ids(s.rows) + ids(s.rows * rounded_up(s.table_blocks)));
+      model.kv_shape().pools.size() * (ids(s.tokens) + ids(s.rows) + ids(s.rows * rounded_blocks(s.table_blocks)));
   if (draws)
     bytes += StepBuffer::bytes_of(size_t(s.logits) * sizeof(DrawRow)) +
              StepBuffer::bytes_of(size_t(sampler::DrawPlan::max_changes(s.logits)) * sizeof(LogitChange));
@@ -116,7 +119,7 @@ void StepRunner::put(const scheduler::Plan& plan, const KvCache& kv) {
   key_.resize(1);  // the runner
   key_.insert(key_.end(), {std::bit_cast<int64_t>(kv.layers.empty() ? nullptr : kv.layers[0].keys.raw()), n, rows,
                            int64_t(plan.logit_tokens.size())});
-  step_.longest = rounded_up(int64_t(std::ranges::max(plan.positions)) + 1);
+  step_.longest = rounded_positions(int64_t(std::ranges::max(plan.positions)) + 1);
   key_.push_back(step_.longest);
   buffer_.clear();
   step_.token_ids = ids(plan.token_ids);
@@ -125,7 +128,7 @@ void StepRunner::put(const scheduler::Plan& plan, const KvCache& kv) {
   step_.logit_tokens = ids(plan.logit_tokens);
   for (size_t p = 0; p < step_.pools.size(); ++p) {
     const scheduler::PoolPlan& pool = plan.pools[p];
-    const int64_t width = rounded_up(pool.stride);
+    const int64_t width = rounded_blocks(pool.stride);
     int32_t* tables = nullptr;
     step_.pools[p] = {.slots = ids(pool.slots),
                       .block_tables = buffer_.put(DType::i32, {rows, width}, tables),
