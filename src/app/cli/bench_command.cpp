@@ -139,9 +139,17 @@ Measured measure(const Model& model, const Options& o, int64_t batch, bool profi
   return m;
 }
 
+// A device loads kernels when they are first launched: rows that fill a step come before those that are measured.
+void warm_up(const Model& model, Options o, int64_t batch) {
+  constexpr int64_t step_tokens = 2048;
+  o.generate = 4;
+  measure(model, o, std::min(batch, (step_tokens + o.prompt_tokens - 1) / o.prompt_tokens), false);
+}
+
 // On a device, ops are timed one by one by its own clock, and what they take is set beside steps that are not.
 Measured measure(const Model& model, const Options& o, int64_t batch) {
   const bool twice = o.roofline && used_device_bytes(model) > 0;
+  if (used_device_bytes(model) > 0) warm_up(model, o, batch);
   Measured m = measure(model, o, batch, o.roofline && !twice);
   if (!twice) return m;
   Measured timed = measure(model, o, batch, true);
