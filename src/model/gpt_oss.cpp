@@ -54,6 +54,7 @@ class GptOss final : public LanguageModel {
 
 void add_attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& step, const KvLayer& kv,
                    const Tensor& angles, const Tensor& x) {
+  const Arena::Scope temporaries = ops.scope();
   const Step::Pool& pool = step.pools[w.pool];
   const Tensor normed = ops.rms_norm(x, w.attn_norm, c.eps);  // [T, H]
   const Tensor qkv = ops.linear(normed, w.qkv).view({step.tokens(), c.heads + 2 * c.kv_heads, c.head_dim});
@@ -73,6 +74,7 @@ void add_attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& 
 }
 
 void add_experts(Ops& ops, const GptOssConfig& c, const Layer& w, const Tensor& x) {
+  const Arena::Scope temporaries = ops.scope();
   const auto [normed, ids, weights] =  // [T, H], [T, K], [T, K]
       ops.norm_and_route(x, w.mlp_norm, c.eps, w.router, c.experts_per_token);
   ops.add_expert_mlp(x, {.x = normed,
@@ -90,7 +92,6 @@ Tensor GptOss::forward(Ops& ops, const Step& step, const KvCache& kv) const {
   const Tensor angles = ops.rope_angles(step.positions, rope_frequencies_, config_.rope.scale);  // [T, 2, D/2]
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& w = layers_[i];
-    const Arena::Scope layer = ops.scope();
     add_attention(ops, config_, w, step, kv.layers[i], angles, x);  // x += o(attention(norm(x)))
     add_experts(ops, config_, w, x);                                // x += experts(norm(x))
   }
