@@ -119,9 +119,11 @@ TEST(CudaLayout, AWordOfCodesMakesFourRegistersOfBf16) {
         word |= bits;
       }
     for (int reg = 0; reg < 4; ++reg) {
-      const auto bf16 = [](uint32_t code) { return (code >> 3) << 15 | (code & 7) << 6; };  // sign, exponent, mantissa
-      const uint32_t bits = reg < 3 ? std::rotl(word, cuda::e2m1_rotation(reg))
-                                    : (word & cuda::e2m1_rest) * cuda::e2m1_moves;
+      const auto bf16 = [](uint32_t code) {
+        return (code >> 3) << 15 | (code & 7) << 6;
+      };  // sign, exponent, mantissa
+      const uint32_t bits =
+          reg < 3 ? std::rotl(word, cuda::e2m1_rotation(reg)) : (word & cuda::e2m1_rest) * cuda::e2m1_moves;
       EXPECT_EQ(bits & cuda::e2m1_places, bf16(codes[reg][0]) | bf16(codes[reg][1]) << 16) << "register " << reg;
       for (int odd = 0; odd < 2; ++odd) EXPECT_EQ(cuda::gather_e2m1(reg, odd, word), codes[reg][odd]);
     }

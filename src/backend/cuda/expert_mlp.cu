@@ -1,6 +1,6 @@
-// The experts: (token, choice) pairs sorted by expert on the device, cut into tiles of one expert's pairs, and their
-// inputs gathered in that order; gate, up and the activation in one kernel, down with its routing weight in the next,
-// then every token's choices added in order. An expert's weights are read once per tile.
+// The experts: (token, choice) pairs sorted by expert on the device, cut into tiles of one expert's pairs, and
+// their inputs gathered in that order; gate, up and the activation in one kernel, down with its routing weight in
+// the next, then every token's choices added in order. An expert's weights are read once per tile.
 #include "backend/cuda/panel_product.cuh"
 #include "chorus/error.h"
 
@@ -268,15 +268,17 @@ void CudaBackend::run(const ExpertMlp& op) {
   const Down down_product{down, tiles, op.weights.data<float>(), parts};
   const auto gather = [&](int tile_pairs) {
     if (tokens == 1) return pairs;  // nothing to sort
-    const GatherArgs args{.experts = op.experts.data<int32_t>(),
-                          .pairs = pairs,
-                          .expert_count = int(experts),
-                          .tile_pairs = tile_pairs,
-                          .segments = int(std::clamp<int64_t>(2 * max_experts / experts, 1, gather_threads / 32)),
-                          .x = reinterpret_cast<const uint4*>(x),
-                          .row_vectors = int(x_padded / 8),
-                          .choices = int(choices),
-                          .out = sorted};
+    const GatherArgs args{
+        .experts = op.experts.data<int32_t>(),
+        .pairs = pairs,
+        .expert_count = int(experts),
+        .tile_pairs = tile_pairs,
+        .segments = int(std::max<int64_t>(
+            std::min({2 * max_experts / experts, (pairs + 31) / 32, int64_t(gather_threads / 32)}), 1)),
+        .x = reinterpret_cast<const uint4*>(x),
+        .row_vectors = int(x_padded / 8),
+        .choices = int(choices),
+        .out = sorted};
     const int64_t blocks = std::min<int64_t>(pairs, processors_);
     launch("expert_gather", gather_kernel,
            {.x = blocks,
@@ -286,16 +288,15 @@ void CudaBackend::run(const ExpertMlp& op) {
            args);
     return pairs / tile_pairs + std::min(experts, pairs);  // tiles, at most
   };
-  /// Columns past the matrix meet zero weights; they must only not be NaNs.
+  // Columns past the matrix meet zero weights; they must only not be NaNs.
   if (act_padded != down.format.columns)
     check(cudaMemsetAsync(act, 0, size_t(pairs * act_padded) * 2, stream_), "cudaMemsetAsync");
-  const auto multiply = [&]<int n_tokens, int gate_up_panels, int down_panels>() {
-    constexpr int groups = gate_up_panels == 1 ? 2 : 1;
-    constexpr bool few = n_tokens == 8;
+  const auto multiply = [&]<int n_tokens, int gate_up_panels, int down_panels, int groups>() {
+    constexpr bool few = n_tokens == 8 && groups == 1;
     const int64_t most = gather(n_tokens);  // tiles
     dispatch_coded(gate.format, [&]<typename Coded>() {
-      launch_product<Shape<Coded, gate_up_panels, n_tokens, groups>, few>("expert_gate_up", gate.format.panels(), most,
-                                                                          inputs, gate_up);
+      launch_product<Shape<Coded, gate_up_panels, n_tokens, groups>, few>("expert_gate_up", gate.format.panels(),
+                                                                          most, inputs, gate_up);
     });
     dispatch_coded(down.format, [&]<typename Coded>() {
       launch_product<Shape<Coded, down_panels, n_tokens, groups>, few>(
@@ -305,18 +306,16 @@ void CudaBackend::run(const ExpertMlp& op) {
   };
   // Tiles that few experts need two of; by measurement (docs/performance-cuda.md).
   const int64_t average = (pairs + experts - 1) / experts;
-  if (average <= 1)
-    multiply.template operator()<8, 2, 1>();
+  if (pairs <= 16)
+    multiply.template operator()<8, 2, 1, 1>();
   else if (average <= 4)
-    multiply.template operator()<8, 2, 2>();
+    multiply.template operator()<8, 2, 2, 2>();
   else if (average <= 10)
-    multiply.template operator()<16, 2, 2>();
-  else if (average <= 18)
-    multiply.template operator()<24, 2, 2>();
-  else if (average <= 40)
-    multiply.template operator()<32, 2, 1>();
+    multiply.template operator()<16, 2, 2, 1>();
+  else if (average <= 24)
+    multiply.template operator()<24, 2, 2, 1>();
   else
-    multiply.template operator()<64, 1, 1>();
+    multiply.template operator()<64, 1, 1, 2>();
   launch("expert_combine", combine_kernel,
          {.x = tokens, .y = (op.x.size(1) + 255) / 256, .threads = 256, .overlap = true}, parts, int(choices),
          op.residual.empty() ? nullptr : op.residual.data<float>(), op.out.data<float>(), op.x.size(1));

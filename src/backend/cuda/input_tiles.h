@@ -13,8 +13,8 @@ struct Rows16 {
   int64_t rows, columns;
 };
 
-/// Boxes of some chunks of 8, 16, ... rows, which come to shared memory as wgmma reads them (wgmma.cuh), a chunk after
-/// the other. What lies past the matrix comes as zeros.
+/// Boxes of some chunks of 8, 16, ... rows, which come to shared memory as wgmma reads them (wgmma.cuh), a chunk
+/// after the other. What lies past the matrix comes as zeros.
 struct InputTiles {
   static constexpr int sizes = 5;
 
@@ -24,7 +24,8 @@ struct InputTiles {
 #ifdef __CUDACC__
   __host__ __device__
 #endif
-  constexpr int rows(int box) const {
+      constexpr int
+      rows(int box) const {
     return (8 << box) < most_rows ? 8 << box : most_rows;
   }
 };

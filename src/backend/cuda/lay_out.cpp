@@ -90,7 +90,8 @@ bool has_large_scale(const Matrix& m) {
 bool has_large_affine_scale(const Matrix& m, const PanelFormat& f) {
   const auto* scales = static_cast<const bf16*>(m.scales.raw());
   const float limit = std::ldexp(1.f, 128 - affine_shift(f.code_bits() == 4) + spare_bits(m, f));
-  return std::any_of(scales, scales + m.scales.elements(), [=](bf16 s) { return !(std::abs(to_float(s)) < limit); });
+  return std::any_of(scales, scales + m.scales.elements(),
+                     [=](bf16 s) { return !(std::abs(to_float(s)) < limit); });
 }
 
 }  // namespace

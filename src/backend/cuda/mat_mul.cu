@@ -107,7 +107,7 @@ void CudaBackend::run(const MatMul& op) {
     multiply.template operator()<16, 1, 2, 3>();
   else if (tokens <= 32)
     multiply.template operator()<32, 1, 2, 3>();
-  else if (tokens <= 64 || tokens > 512)
+  else if (tokens <= 64)
     multiply.template operator()<64, 2, 2, 2>();
   else
     multiply.template operator()<128, 2, 1, 1>();

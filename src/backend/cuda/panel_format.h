@@ -38,11 +38,11 @@ constexpr int panel_rows = 64, chunk_columns = 64, fragment_rows = 16;
 /// A code becomes a bf16 by one multiplication by 2^126 * scale, which a bf16 holds up to this scale, 2^1.
 constexpr int largest_e8m0 = 128, e8m0_shift = 126;
 
-/// Two E2M1 codes become a register of two bf16, times 2^-126, when their bits come to these places: the signs, the
-/// exponents' lower bits and the mantissas' highest bit.
+/// Two E2M1 codes become a register of two bf16, times 2^-126, when their bits come to these places: the signs,
+/// the exponents' lower bits and the mantissas' highest bit.
 constexpr uint32_t e2m1_places = 0x81c081c0;
-/// Eight codes fill a word so that registers 0 to 2 are a rotation to the left and a mask, and register 3, of which
-/// no rotation is left, is a mask, a product that moves its bits and a mask.
+/// Eight codes fill a word so that registers 0 to 2 are a rotation to the left and a mask, and register 3, of
+/// which no rotation is left, is a mask, a product that moves its bits and a mask.
 constexpr int e2m1_rotation(int reg) {
   return reg == 0 ? 0 : reg == 1 ? 10 : 13;
 }
@@ -55,13 +55,14 @@ constexpr uint32_t spread_e2m1(int reg, int odd, uint32_t code) {
                  : (sign << 3 | magnitude >> 1 | (magnitude & 1) << 4) << 16 * odd;
 }
 constexpr uint32_t gather_e2m1(int reg, int odd, uint32_t word) {
-  const uint32_t bits = (reg < 3 ? std::rotl(word, e2m1_rotation(reg)) : (word & e2m1_rest) * e2m1_moves) >> 16 * odd;
+  const uint32_t bits =
+      (reg < 3 ? std::rotl(word, e2m1_rotation(reg)) : (word & e2m1_rest) * e2m1_moves) >> 16 * odd;
   return (bits >> 15 & 1) << 3 | (bits >> 6 & 7);
 }
 
 /// A bf16 of which only the lower 8 bits are set is their number times 2^-133, subnormal or not. So affine codes
-/// become weights by one multiply-add in bf16, rounded once, where scales are bf16 and stand in the panel times this
-/// power of 2: 8 bits as they are, 4 bits shifted to the left by 4.
+/// become weights by one multiply-add in bf16, rounded once, where scales are bf16 and stand in the panel times
+/// this power of 2: 8 bits as they are, 4 bits shifted to the left by 4.
 constexpr int affine_shift(bool four_bits) {
   return four_bits ? 129 : 133;
 }

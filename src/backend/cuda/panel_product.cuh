@@ -1,11 +1,11 @@
 // Panels times tokens on the tensor cores: what the dense and the expert products share.
 //
-// A block takes one unit: for each of its warpgroups some panels, for all of them one tile of tokens. One more warp
-// has the copy engine keep a ring of stages in shared memory filled: chunks of every panel, as they lie in memory, and
-// the tokens' inputs. Each of the four warps of a warpgroup unpacks 16 rows of a panel into registers, from which wgmma
-// takes them, while the one before runs. Warps meet at the stages' barriers only: one tells them that a stage has
-// come, the other the copying warp that all have read it. (A warp of the warpgroup that did the asking would keep the
-// other three waiting, since wgmma takes the four at once.)
+// A block takes one unit: for each of its warpgroups some panels, for all of them one tile of tokens. One more
+// warp has the copy engine keep a ring of stages in shared memory filled: chunks of every panel, as they lie in
+// memory, and the tokens' inputs. Each of the four warps of a warpgroup unpacks 16 rows of a panel into registers,
+// from which wgmma takes them, while the one before runs. Warps meet at the stages' barriers only: one tells them
+// that a stage has come, the other the copying warp that all have read it. (A warp of the warpgroup that did the
+// asking would keep the other three waiting, since wgmma takes the four at once.)
 //
 // A token's sum over the inputs is cut into four classes, each a quarter of the pairs of chunks; a class is summed
 // in the order of its chunks, and the classes are added in their order. A unit's block goes through the classes in
@@ -24,12 +24,13 @@ namespace chorus::cuda {
 constexpr int classes = 4, group_threads = 128, pair_chunks = 2;
 
 /// How a unit is computed: `groups` warpgroups with `n_panels` panels each, and `n_tokens` tokens.
-template <typename Coded_, int n_panels_, int n_tokens_, int groups_ = 1, int stage_chunks_ = 2, int most_blocks = 6>
+template <typename Coded_, int n_panels_, int n_tokens_, int groups_ = 1, int stage_chunks_ = 2,
+          int most_blocks = 6>
 struct Shape {
   using Coded = Coded_;
   static constexpr int n_panels = n_panels_, n_tokens = n_tokens_, tiles = n_tokens / 8, groups = groups_;
   static constexpr int threads = groups * group_threads, panels = groups * n_panels;
-  static constexpr int block_threads = threads + 32;  ///< with the copying warp
+  static constexpr int block_threads = threads + 32;                ///< with the copying warp
   static constexpr int input_bytes = n_tokens * chunk_columns * 2;  ///< of a chunk
   static constexpr int chunk_bytes = input_bytes + panels * Coded::chunk_bytes;
   static constexpr int room(int blocks) { return (224 << 10) / blocks - 2048; }
@@ -40,7 +41,7 @@ struct Shape {
   /// Classes that are done are added up in shared memory where registers are short.
   static constexpr bool totals_in_memory = sums > 32;
   static constexpr int totals_bytes = totals_in_memory ? sums * threads * 4 : 0;
-  /// Blocks that a multiprocessor holds: as the registers allow, and with four stages.
+  /// Blocks that a multiprocessor holds: as the registers allow, and with three stages.
   static constexpr int blocks = [] {
     int n = std::min(groups > 1 ? 4 / groups : sums <= 8 ? 5 : sums <= 24 ? 4 : 3, most_blocks);
     while (n > 1 && (room(n) - totals_bytes) / stage_bytes < 3) --n;
@@ -141,7 +142,8 @@ struct Place {
 
 /// Asks for the chunks of classes [first_class, last_class): by one thread, the copying warp's.
 template <typename S>
-__device__ __forceinline__ void fill_ring(const Ring<S>& ring, const Unit<S::panels>& unit, int begin, bool early) {
+__device__ __forceinline__ void fill_ring(const Ring<S>& ring, const Unit<S::panels>& unit, int begin,
+                                          bool early) {
   constexpr int step = S::stage_chunks;
   for (int i = 0; early && i < S::stages && begin + i * step < ring.end; ++i)
     ring.request_weights(unit, begin + i * step, i);
@@ -161,12 +163,13 @@ __device__ __forceinline__ void fill_ring(const Ring<S>& ring, const Unit<S::pan
 /// The unit's sums over classes [first_class, last_class), which the ring brings: gives those of every class to
 /// add(sums). By the warpgroups.
 template <typename S, typename Add>
-__device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelFormat& f, int first_class, int last_class,
-                                            Add&& add) {
+__device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelFormat& f, int first_class,
+                                            int last_class, Add&& add) {
   using Coded = typename S::Coded;
   using At = Place<S::stages>;
   constexpr int step = S::stage_chunks;
-  const int all_warps = __shfl_sync(all_lanes, int(threadIdx.x) / 32, 0);  // of the block: known to be the same in a warp
+  const int all_warps =
+      __shfl_sync(all_lanes, int(threadIdx.x) / 32, 0);  // of the block: known to be the same in a warp
   const int group = all_warps / 4, warp = all_warps % 4, chunks = int(f.chunks());
   float sums[S::n_panels][S::tiles][4];
   uint32_t a[2][2][4];  // half a chunk of a panel is unpacked while wgmma takes another
@@ -177,8 +180,8 @@ __device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelForm
 #pragma unroll
     for (int p = 0; p < S::n_panels; ++p)
       weights[p].load(
-          ring.weights(stage) + (group * S::n_panels + p) * Ring<S>::panel_bytes + chunk * Coded::chunk_bytes, warp,
-          f);
+          ring.weights(stage) + (group * S::n_panels + p) * Ring<S>::panel_bytes + chunk * Coded::chunk_bytes,
+          warp, f);
 #pragma unroll
     for (int half = 0; half < 2; ++half)
 #pragma unroll
@@ -219,12 +222,14 @@ __device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelForm
 }
 
 /// One unit. `Product` says what it is:
-///   matrices                2: a unit's value is of two matrices' panels; they are of one warpgroup, or, where those
+///   matrices                2: a unit's value is of two matrices' panels; they are of one warpgroup, or, where
+///   those
 ///                           have one panel each, of two: one half of the warpgroups has the first matrix's
 ///   format()                of its matrices
 ///   early                   whether find() depends on no kernel before this one
 ///   find<S>(unit)           the unit by blockIdx; false: there is none
-///   put(token, index, row, values)   by the thread that has them: values of a token in a row of each of the panels
+///   put(token, index, row, values)   by the thread that has them: values of a token in a row of each of the
+///   panels
 ///                                    that belong together, which are counted over all blocks of x
 template <typename S, typename Product>
 constexpr bool paired = Product::matrices == 2 && S::n_panels == 1;
@@ -302,7 +307,8 @@ __device__ __forceinline__ void multiply_panels(Product& product, const InputTil
       for (int p = 0; p < S::n_panels; ++p) {
         values[p] = 0;
 #pragma unroll
-        for (int c = 0; c < classes; ++c) values[p] += reinterpret_cast<const float*>(&of_class[c][at(p, n, thread)])[blockIdx.z];
+        for (int c = 0; c < classes; ++c)
+          values[p] += reinterpret_cast<const float*>(&of_class[c][at(p, n, thread)])[blockIdx.z];
       }
       put(n, int(blockIdx.z), int(blockIdx.x) * S::groups + group, values);
     }
@@ -363,7 +369,7 @@ void CudaBackend::launch_product(const char* name, int64_t wanted, int64_t tiles
             .overlap = true};
   const InputTiles boxes = input_tiles(inputs, S::n_tokens, S::stage_chunks);
   if constexpr (may_split) {
-    if (grid.x * grid.y * classes <= processors_ * S::blocks) {  // all at once
+    if (grid.x * grid.y * 2 <= processors_ * S::blocks) {  // or half of the device would have nothing to do
       grid.z = classes;
       return launch(name, split_product_kernel<S, Product>, grid, product, boxes);
     }

@@ -1,6 +1,6 @@
 // The norm before the experts, the router's product and the choice of experts in one kernel. All of it in f32,
-// since logits are compared with one another. What counts is how soon it is over: a token has a cluster of four
-// blocks, which share the product; or one block has four tokens, where there are many.
+// since logits are compared with one another. What counts is how soon it is over: a few tokens have a block, or a
+// cluster of blocks that share the product.
 #include <cooperative_groups.h>
 
 #include <type_traits>
@@ -11,65 +11,51 @@
 namespace chorus::cuda {
 namespace {
 
-constexpr int cluster_blocks = 4;
-
-/// This lane's part of a chunk of `fragment`, 16 rows of a panel, as it lies there.
+/// This lane's weights in a chunk of `fragment`, 16 rows of a panel: of rows lane / 4 and 8 more, columns
+/// 16 * m + 8 * h + 2 * (lane % 4) + i at [row][4 * m + 2 * h + i].
 template <PanelKind kind>
-struct RouterChunk {
-  static constexpr int pieces = PanelFormat{.kind = kind}.code_bits() / 4;
-
+__device__ __forceinline__ void decode_chunk(const std::byte* chunk, int fragment, const PanelFormat& f,
+                                             float (&w)[2][16]) {
+  constexpr int bits = PanelFormat{.kind = kind}.code_bits(), pieces = bits / 4;
+  const int lane = int(threadIdx.x) % 32;
   uint32_t words[pieces * 4];
-  Scale scales[2][2];  ///< of the half of the chunk and row
-
-  __device__ __forceinline__ void load(const std::byte* chunk, int fragment, const PanelFormat& f) {
-    const int lane = int(threadIdx.x) % 32;
 #pragma unroll
-    for (int p = 0; p < pieces; ++p) {
-      const uint4 v = __ldg(reinterpret_cast<const uint4*>(chunk + (fragment * pieces + p) * 512 + lane * 16));
-      words[p * 4] = v.x, words[p * 4 + 1] = v.y, words[p * 4 + 2] = v.z, words[p * 4 + 3] = v.w;
-    }
-    const std::byte* const at = chunk + f.code_bytes() + (fragment * 8 + lane / 4) * f.lane_scale_bytes();
-#pragma unroll
-    for (int half = 0; half < 2; ++half)
-#pragma unroll
-      for (int row = 0; row < 2; ++row) {
-        const int entry = (f.chunk_groups() == 2 ? half : 0) * 2 + row;
-        scales[half][row] = {1, 0};
-        if constexpr (kind == PanelKind::mxfp4)
-          scales[half][row].scale = bf16_value(uint32_t(at[entry]) << 7);
-        else if constexpr (kind == PanelKind::affine4 || kind == PanelKind::affine8)
-          scales[half][row] = f.wide_scales ? Scale{reinterpret_cast<const float2*>(at)[entry].x,
-                                                    reinterpret_cast<const float2*>(at)[entry].y}
-                                            : scale_of<kind>(reinterpret_cast<const uint32_t*>(at)[entry]);
-      }
+  for (int p = 0; p < pieces; ++p) {
+    const uint4 v = __ldg(reinterpret_cast<const uint4*>(chunk + (fragment * pieces + p) * 512 + lane * 16));
+    words[p * 4] = v.x, words[p * 4 + 1] = v.y, words[p * 4 + 2] = v.z, words[p * 4 + 3] = v.w;
   }
-
-  /// Weights of rows lane / 4 and 8 more, columns 16 * m + 8 * h + 2 * (lane % 4) + i at [row][4 * m + 2 * h + i].
-  __device__ __forceinline__ void decode(float (&w)[2][16]) const {
+  const std::byte* const scales = chunk + f.code_bytes() + (fragment * 8 + lane / 4) * f.lane_scale_bytes();
 #pragma unroll
-    for (int half = 0; half < 2; ++half)
+  for (int half = 0; half < 2; ++half)
 #pragma unroll
-      for (int row = 0; row < 2; ++row)
+    for (int row = 0; row < 2; ++row) {
+      Scale s = {1, 0};
+      const int entry = (f.chunk_groups() == 2 ? half : 0) * 2 + row;
+      if constexpr (kind == PanelKind::mxfp4)
+        s.scale = bf16_value(uint32_t(scales[entry]) << 7);
+      else if constexpr (kind == PanelKind::affine4 || kind == PanelKind::affine8)
+        s = f.wide_scales ? Scale{reinterpret_cast<const float2*>(scales)[entry].x,
+                                  reinterpret_cast<const float2*>(scales)[entry].y}
+                          : scale_of<kind>(reinterpret_cast<const uint32_t*>(scales)[entry]);
 #pragma unroll
-        for (int j = 0; j < 8; ++j) {
-          const int m = half * 2 + j / 4, reg = j % 4 / 2 * 2 + row, i = j % 2, e = 8 * m + 2 * reg + i;
-          const Scale s = scales[half][row];
-          float& value = w[row][half * 8 + j];
-          if constexpr (kind == PanelKind::bf16) {
-            value = bf16_value(words[e / 2] >> (16 * i) & 0xffff);
-          } else if constexpr (kind == PanelKind::f32) {
-            value = __uint_as_float(words[e]);
-          } else if constexpr (kind == PanelKind::mxfp4) {
-            const uint32_t code = gather_e2m1(reg, i, words[m]);
-            value = bf16_value((code >> 3) << 15 | (code & 7) << 6) * s.scale;
-          } else {
-            const uint32_t code = kind == PanelKind::affine8 ? words[e / 4] >> (e % 4 * 8) & 255
-                                                             : words[m] >> (16 * i + 4 * reg) & 15;
-            value = float(code) * s.scale + s.bias;
-          }
+      for (int j = 0; j < 8; ++j) {
+        const int m = half * 2 + j / 4, reg = j % 4 / 2 * 2 + row, i = j % 2, e = 8 * m + 2 * reg + i;
+        float& value = w[row][half * 8 + j];
+        if constexpr (kind == PanelKind::bf16) {
+          value = bf16_value(words[e / 2] >> (16 * i) & 0xffff);
+        } else if constexpr (kind == PanelKind::f32) {
+          value = __uint_as_float(words[e]);
+        } else if constexpr (kind == PanelKind::mxfp4) {
+          const uint32_t code = gather_e2m1(reg, i, words[m]);
+          value = bf16_value((code >> 3) << 15 | (code & 7) << 6) * s.scale;
+        } else {
+          const uint32_t code =
+              kind == PanelKind::affine8 ? words[e / 4] >> (e % 4 * 8) & 255 : words[m] >> (16 * i + 4 * reg) & 15;
+          value = float(code) * s.scale + s.bias;
         }
-  }
-};
+      }
+    }
+}
 
 struct RoutingArgs {
   const float *x, *norm;
@@ -147,35 +133,25 @@ __device__ void choose(const float* logits, int count, int chosen, int32_t* expe
     for (int k = 0; k < chosen; ++k) weights[k] /= sum;
 }
 
-/// A block of a warp per norm of a token, for each of `group_tokens`; block `part` of `parts` does every parts'th
+/// A block of norm_threads threads for each of `group_tokens`; block `part` of `parts` does every parts'th
 /// item of the product, and the first has the results.
 template <PanelKind kind, int group_tokens, int parts, bool in_registers>
 __device__ __forceinline__ void route(const RoutingArgs& a, int part) {
   constexpr int threads = group_tokens * norm_threads, warps = threads / 32;
   namespace cg = cooperative_groups;
   let_next_start();
-  if constexpr (parts > 1) cg::this_cluster().barrier_arrive();  // waited for before the first block's memory is used
+  if constexpr (parts > 1)
+    cg::this_cluster().barrier_arrive();  // waited for before the first block's memory is used
   extern __shared__ __align__(16) float memory[];
   const Shared shared(memory, a.f, group_tokens);
   const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32, hidden = int(a.f.columns);
   const int chunks = int(a.f.chunks()), items = fragments(a.f) * chunks;
   const int64_t first = int64_t(blockIdx.x) * group_tokens;
   const int here = int(min(int64_t(group_tokens), a.tokens - first));
-  // A warp's first weights come while the kernel before this one ends; where they are wide, to the cache.
-  constexpr int ahead = RouterChunk<kind>::pieces <= 2 ? 3 : 0;
-  RouterChunk<kind> first_chunks[std::max(ahead, 1)];
-  const auto chunk_at = [&](int item) {
-    return a.router + item / chunks / 4 * a.f.panel_bytes() + item % chunks * a.f.chunk_bytes();
-  };
-  if constexpr (ahead > 0) {
-#pragma unroll
-    for (int i = 0; i < ahead; ++i)
-      if (const int item = part + (warp + i * warps) * parts; item < items)
-        first_chunks[i].load(chunk_at(item), item / chunks % 4, a.f);
-  } else if (blockIdx.x == 0 && part == 0) {
+  // The weights are on their way while the kernel before this one ends.
+  if (blockIdx.x == 0 && part == 0)
     for (int64_t i = int64_t(threadIdx.x) * 128; i < a.f.panels() * a.f.panel_bytes(); i += threads * 128)
       asm volatile("prefetch.global.L2 [%0];" ::"l"(a.router + i));
-  }
 
   if (const int t = warp / (norm_threads / 32); t < here) {
     float* const inputs = shared.inputs + t * shared.columns;
@@ -195,10 +171,11 @@ __device__ __forceinline__ void route(const RoutingArgs& a, int part) {
     cg::this_cluster().barrier_wait();
     of_first = cg::this_cluster().map_shared_rank(shared.parts, 0u);
   }
-  const auto multiply = [&](const RouterChunk<kind>& weights, int item) {
+  for (int item = part + warp * parts; item < items; item += warps * parts) {
     const int fragment = item / chunks, chunk = item % chunks;
     float w[2][16];
-    weights.decode(w);
+    decode_chunk<kind>(a.router + fragment / 4 * a.f.panel_bytes() + chunk * a.f.chunk_bytes(), fragment % 4, a.f,
+                       w);
 #pragma unroll
     for (int t = 0; t < group_tokens; ++t) {
       const float* const inputs = shared.inputs + t * shared.columns + chunk * chunk_columns + lane % 4 * 2;
@@ -223,15 +200,6 @@ __device__ __forceinline__ void route(const RoutingArgs& a, int part) {
         if (lane % 4 == 0) of_first[(t * shared.experts + expert) * shared.chunk_stride + chunk] = sums[row];
       }
     }
-  };
-  int item = part + warp * parts;
-#pragma unroll
-  for (int i = 0; i < ahead; ++i, item += warps * parts)
-    if (item < items) multiply(first_chunks[i], item);
-  for (; item < items; item += warps * parts) {
-    RouterChunk<kind> weights;
-    weights.load(chunk_at(item), item / chunks % 4, a.f);
-    multiply(weights, item);
   }
   if constexpr (parts > 1) {
     cg::this_cluster().sync();
@@ -255,16 +223,10 @@ __device__ __forceinline__ void route(const RoutingArgs& a, int part) {
            a.weights + (first + warp) * a.chosen);
 }
 
-template <PanelKind kind, bool in_registers>
-__global__ void __cluster_dims__(1, cluster_blocks) __launch_bounds__(norm_threads)
+template <PanelKind kind, int group_tokens, int parts, bool in_registers>
+__global__ void __cluster_dims__(1, parts) __launch_bounds__(group_tokens* norm_threads)
     routing_kernel(const __grid_constant__ RoutingArgs a) {
-  route<kind, 1, cluster_blocks, in_registers>(a, int(blockIdx.y));
-}
-constexpr int many_tokens = 4;
-template <PanelKind kind, bool in_registers>
-__global__ void __launch_bounds__(many_tokens* norm_threads)
-    routing_of_many_kernel(const __grid_constant__ RoutingArgs a) {
-  route<kind, many_tokens, 1, in_registers>(a, 0);
+  route<kind, group_tokens, parts, in_registers>(a, int(blockIdx.y));
 }
 
 }  // namespace
@@ -294,18 +256,27 @@ void CudaBackend::run(const Routing& op) {
                          .chosen = int(op.experts.size(1))};
   const bool in_registers = norm_in_registers(f.columns);
   dispatch_kind(f.kind, [&]<PanelKind kind>() {
-    if (tokens <= processors_ || bytes(many_tokens) > most_bytes)
-      launch(
-          "routing", in_registers ? routing_kernel<kind, true> : routing_kernel<kind, false>,
-          {.x = tokens, .y = cluster_blocks, .threads = norm_threads, .shared_bytes = bytes(1), .overlap = true},
-          args);
-    else
-      launch("routing", in_registers ? routing_of_many_kernel<kind, true> : routing_of_many_kernel<kind, false>,
-             {.x = (tokens + many_tokens - 1) / many_tokens,
-              .threads = many_tokens * norm_threads,
-              .shared_bytes = bytes(many_tokens),
+    const auto groups_of = [&]<int group_tokens, int parts>() {
+      launch("routing",
+             in_registers ? routing_kernel<kind, group_tokens, parts, true>
+                          : routing_kernel<kind, group_tokens, parts, false>,
+             {.x = (tokens + group_tokens - 1) / group_tokens,
+              .y = parts,
+              .threads = group_tokens * norm_threads,
+              .shared_bytes = bytes(group_tokens),
               .overlap = true},
              args);
+    };
+    // By measurement: what counts for few tokens is how soon it is over, for many that they share decoded weights.
+    const auto fits = [&](int group_tokens) { return bytes(group_tokens) <= most_bytes; };
+    if (tokens <= processors_ && fits(2))
+      groups_of.template operator()<2, 4>();
+    else if (tokens <= 2 * processors_ && fits(2))
+      groups_of.template operator()<2, 2>();
+    else if (fits(4))
+      groups_of.template operator()<4, 1>();
+    else
+      groups_of.template operator()<1, 4>();
   });
 }
 

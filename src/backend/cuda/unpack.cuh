@@ -6,8 +6,8 @@
 
 namespace chorus::cuda {
 
-/// What the kernels of a matrix are compiled for. Affine codes: `wide_`, their scales are f32; `halves_`, a chunk has
-/// two groups.
+/// What the kernels of a matrix are compiled for. Affine codes: `wide_`, their scales are f32; `halves_`, a chunk
+/// has two groups.
 template <PanelKind kind_, bool wide_ = false, int halves_ = 1>
 struct Coded {
   static constexpr PanelKind kind = kind_;
@@ -37,9 +37,10 @@ struct Chunk {
   static constexpr PanelKind kind = Coded::kind;
 
   uint4 codes[Coded::pieces];
-  uint32_t factors;                  ///< mxfp4: a byte per group and row
-  uint32_t pairs[Coded::halves][2];  ///< affine: scale and bias of a half of the chunk, of rows lane / 4 and 8 more
-  Scale wide[2];                     ///< affine with f32 scales: of these rows; the bias less scale * base
+  uint32_t factors;  ///< mxfp4: a byte per group and row
+  uint32_t pairs[Coded::halves]
+                [2];  ///< affine: scale and bias of a half of the chunk, of rows lane / 4 and 8 more
+  Scale wide[2];      ///< affine with f32 scales: of these rows; the bias less scale * base
 
   /// `from`: where the chunk lies; rows 16 * warp and so on of the panel.
   __device__ void load(uint32_t from, int warp, const PanelFormat& f) {
@@ -124,7 +125,8 @@ struct Chunk {
   __device__ static Scale rebased(Scale s) {
     return {s.scale, fmaf(s.scale, -base, s.bias)};
   }
-  /// mxfp4: 2^126 times the scale of a half of the chunk and of rows lane / 4 or 8 more, twice. E8M0 is a bf16's exponent.
+  /// mxfp4: 2^126 times the scale of a half of the chunk and of rows lane / 4 or 8 more, twice. E8M0 is a bf16's
+  /// exponent.
   __device__ __nv_bfloat162 factor(int half, int row) const {
     const uint32_t of_halves = (row == 0 ? factors << 7 : factors >> 1) & 0x7f807f80u;
     const auto pair = reinterpret_cast<const __nv_bfloat162&>(of_halves);
@@ -137,8 +139,8 @@ struct Chunk {
   /// Two bf16 of which only the lower 8 bits are set, times a scale, plus a bias: panel_format.h has why.
   __device__ static uint32_t affine(uint32_t bits, uint32_t pair) {
     const auto scale_and_bias = reinterpret_cast<const __nv_bfloat162&>(pair);
-    const __nv_bfloat162 sum = __hfma2(reinterpret_cast<const __nv_bfloat162&>(bits), __low2bfloat162(scale_and_bias),
-                                       __high2bfloat162(scale_and_bias));
+    const __nv_bfloat162 sum = __hfma2(reinterpret_cast<const __nv_bfloat162&>(bits),
+                                       __low2bfloat162(scale_and_bias), __high2bfloat162(scale_and_bias));
     return reinterpret_cast<const uint32_t&>(sum);
   }
   /// The float base + byte i.
