@@ -4,6 +4,7 @@
     bench/cpu/run.py --chorus build/release/src/app/cli/chorus --out results.json            the table (about 30 minutes)
     bench/cpu/run.py --chorus ... --out results.json --curves                                 and the curves (about two hours)
     bench/cpu/run.py --chorus ... --out results.json --curves --short --repeat 1              both in about half an hour
+    bench/cpu/run.py --chorus ... --out results.json --parts contexts --only 16384 --repeat 1  a piece of it
     bench/cpu/run.py --draw results.json --svg docs/performance-cpu.svg                       draws what was measured
 
 Every figure is the median of the runs; beside it stands the streaming bandwidth that was measured around it. Results are
@@ -82,25 +83,30 @@ class Results:
             print(line(row), flush=True)
 
 
+def calls(args):
+    """(part, batches, tokens of the prompt, tokens to generate) of every call of `chorus bench`, for one run of all parts.
+    Few rows are measured one batch after the other in one call; more have a call each."""
+    for part, batches, together in (("table", TABLE, 29), ("batches", CURVE, 32)):
+        yield part, [batch for batch in batches if batch <= together], 70, args.generate
+        for batch in batches:
+            if batch > together:
+                yield part, [batch], 70, generated_for(batch, 70, args.generate)
+    for tokens in (512, 7168):
+        yield "prefill", [1], tokens, 4
+    for tokens in SHORT_CONTEXTS if args.short else CONTEXTS:
+        yield "contexts", [1], tokens, 16
+
+
 def measure(args):
     results = Results(args.out)
-    contexts = SHORT_CONTEXTS if args.short else CONTEXTS
-    prompt = 70
+    wanted = args.parts.split(",") if args.parts else ["table", "prefill"] + (["batches", "contexts"] if args.curves else [])
+    only = [int(cell) for cell in args.only.split(",")] if args.only else None
     for _ in range(args.repeat):
-        few = [batch for batch in TABLE if batch <= 29]
-        results.add("table", bench(args, few, prompt, args.generate))
-        for batch in TABLE[len(few):]:
-            results.add("table", bench(args, [batch], prompt, generated_for(batch, prompt, args.generate)))
-        for tokens in (512, 7168):
-            results.add("prefill", bench(args, [1], tokens, 4))
-        if not args.curves:
-            continue
-        few = [batch for batch in CURVE if batch <= 32]
-        results.add("batches", bench(args, few, prompt, args.generate))
-        for batch in CURVE[len(few):]:
-            results.add("batches", bench(args, [batch], prompt, generated_for(batch, prompt, args.generate)))
-        for tokens in contexts:
-            results.add("contexts", bench(args, [1], tokens, 16))
+        for part, batches, prompt, generate in calls(args):
+            if only and part in ("table", "batches"):
+                batches = [batch for batch in batches if batch in only]
+            if part in wanted and batches and (not only or part in ("table", "batches") or prompt in only):
+                results.add(part, bench(args, batches, prompt, generate))
     print("medians")
     for part in results.runs.values():
         for row in medians(part):
@@ -147,6 +153,8 @@ def main():
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--generate", type=int, default=24)
     parser.add_argument("--curves", action="store_true", help="also batches 1 to 128 and contexts 64 to 32k")
+    parser.add_argument("--parts", help="only these of table, prefill, batches, contexts, separated by commas")
+    parser.add_argument("--only", help="only these batches, or prompts of prefill and contexts, separated by commas")
     parser.add_argument("--short", action="store_true", help="contexts to 8k only")
     parser.add_argument("--out", default="results.json", help="what is in it stays: runs are added")
     parser.add_argument("--draw", help="a file of results to draw instead of measuring")
