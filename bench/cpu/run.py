@@ -12,6 +12,7 @@ written after every run, and runs are added to those that the file already has, 
 """
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -113,32 +114,53 @@ def measure(args):
             print(line(row))
 
 
-def panel(x0, title, xs, ys, label):
-    """One plot of 360 x 240: x in powers of two, y from 0."""
-    width, height, top = 300, 170, max(ys) * 1.1
-    position = {x: x0 + 45 + i * width / max(1, len(xs) - 1) for i, x in enumerate(xs)}
-    parts = [f'<text x="{x0 + 45 + width / 2}" y="18" text-anchor="middle" font-weight="bold">{title}</text>']
-    for i in range(5):
-        y = 210 - i * height / 4
-        parts.append(f'<line x1="{x0 + 45}" x2="{x0 + 45 + width}" y1="{y}" y2="{y}" stroke="#ddd"/>'
-                     f'<text x="{x0 + 38}" y="{y + 4}" text-anchor="end">{top * i / 4:.0f}</text>')
-    for x in xs:
-        parts.append(f'<text x="{position[x]}" y="228" text-anchor="middle">{x}</text>')
-    points = [(position[x], 210 - y / top * height) for x, y in zip(xs, ys)]
-    parts.append('<polyline fill="none" stroke="#06c" stroke-width="2" points="' + " ".join(f"{x:.1f},{y:.1f}" for x, y in points) + '"/>')
-    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#06c"/>' for x, y in points]
-    parts.append(f'<text x="{x0 + 45 + width / 2}" y="246" text-anchor="middle">{label}</text>')
+def step_of(top):
+    """Of the lines across a plot: 1, 2 or 5 times a power of ten, four to nine of them."""
+    power = 10 ** math.floor(math.log10(top / 4))
+    return next(power * times for times in (10, 5, 2, 1) if power * times * 4 <= top)
+
+
+def curve(points, style):
+    return f'<polyline fill="none" stroke-width="2" {style} points="' + " ".join(f"{x:.1f},{y:.1f}" for x, y in points) + '"/>'
+
+
+def panel(x0, title, label, xs, ys, limits):
+    """One plot of 360 x 250: x by its logarithm, y from 0; `limits`, if any, as a broken line that may leave the plot."""
+    left, width, bottom, height = x0 + 45, 300, 210, 170
+    top = min(max(ys + limits) * 1.1, max(ys) * 1.4)
+    first, last = math.log(xs[0]), math.log(xs[-1])
+    position = [left + (math.log(x) - first) * width / (last - first) for x in xs]
+    parts = [f'<text x="{left + width / 2}" y="18" text-anchor="middle" font-weight="bold">{title}</text>']
+    step = step_of(top)
+    for i in range(int(top / step) + 1):
+        y = bottom - i * step / top * height
+        parts.append(f'<line x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+                     f'<text x="{left - 7}" y="{y + 4:.1f}" text-anchor="end">{i * step:g}</text>')
+    for x, at in zip(xs, position):
+        name = f"{x // 1024}k" if x >= 1024 else str(x)
+        parts.append(f'<text x="{at:.1f}" y="{bottom + 18}" text-anchor="middle">{name}</text>')
+    def points(values):
+        return [(at, bottom - y / top * height) for at, y in zip(position, values)]
+    if limits:
+        parts.append(f'<svg x="0" y="{bottom - height}" width="{x0 + 360}" height="{height}" viewBox="0 {bottom - height} {x0 + 360} {height}">'
+                     + curve(points(limits), 'stroke="#999" stroke-dasharray="4 4"') + "</svg>")
+    parts.append(curve(points(ys), 'stroke="#06c"'))
+    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#06c"/>' for x, y in points(ys)]
+    parts.append(f'<text x="{left + width / 2}" y="{bottom + 36}" text-anchor="middle">{label}</text>')
     return "".join(parts)
 
 
 def draw(results, svg):
-    plots = []
-    batches = medians(results.get("batches") or results["table"])
-    plots.append(("decode, tok/s", [r["batch"] for r in batches], [r["decode_tps"] for r in batches], "rows of the batch"))
+    """Decode with what memory alone would allow at the bandwidth of the same run (broken); prefill."""
+    def decode(rows):
+        return [r["decode_tps"] for r in rows], [r["decode_tps"] / r["bandwidth_share"] for r in rows]
+    batches = sorted(medians(results.get("batches") or results["table"]), key=lambda r: r["batch"])
+    plots = [("decode, tok/s (broken: memory's limit)", "rows of the batch", [int(r["batch"]) for r in batches], *decode(batches))]
     if "contexts" in results:
-        rows = medians(results["contexts"])
-        plots.append(("decode at batch 1, tok/s", [r["prompt"] for r in rows], [r["decode_tps"] for r in rows], "tokens of context"))
-        plots.append(("prefill, tok/s", [r["prompt"] for r in rows], [r["prefill_tps"] for r in rows], "tokens of the prompt"))
+        rows = sorted(medians(results["contexts"]), key=lambda r: r["prompt"])
+        tokens = [int(r["prompt"]) for r in rows]
+        plots.append(("decode of one row, tok/s (broken: limit)", "tokens of context", tokens, *decode(rows)))
+        plots.append(("prefill, tok/s", "tokens of the prompt", tokens, [r["prefill_tps"] for r in rows], []))
     body = "".join(panel(i * 370, *plot) for i, plot in enumerate(plots))
     with open(svg, "w", encoding="utf-8") as out:
         out.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="{370 * len(plots)}" height="255" '
