@@ -4,6 +4,7 @@
     bench/cpu/run.py --chorus build/release/src/app/cli/chorus --out results.json            the table (about 30 minutes)
     bench/cpu/run.py --chorus ... --out results.json --curves                                 and the curves (about two hours)
     bench/cpu/run.py --chorus ... --out results.json --curves --short --repeat 1              both in about half an hour
+    bench/cpu/run.py --chorus ... --out results.json --parts contexts --only 16384 --repeat 1  a piece of it
     bench/cpu/run.py --draw results.json --svg docs/performance-cpu.svg                       draws what was measured
 
 Every figure is the median of the runs; beside it stands the streaming bandwidth that was measured around it. Results are
@@ -11,6 +12,7 @@ written after every run, and runs are added to those that the file already has, 
 """
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -82,57 +84,83 @@ class Results:
             print(line(row), flush=True)
 
 
+def calls(args):
+    """(part, batches, tokens of the prompt, tokens to generate) of every call of `chorus bench`, for one run of all parts.
+    Few rows are measured one batch after the other in one call; more have a call each."""
+    for part, batches, together in (("table", TABLE, 29), ("batches", CURVE, 32)):
+        yield part, [batch for batch in batches if batch <= together], 70, args.generate
+        for batch in batches:
+            if batch > together:
+                yield part, [batch], 70, generated_for(batch, 70, args.generate)
+    for tokens in (512, 7168):
+        yield "prefill", [1], tokens, 4
+    for tokens in SHORT_CONTEXTS if args.short else CONTEXTS:
+        yield "contexts", [1], tokens, 16
+
+
 def measure(args):
     results = Results(args.out)
-    contexts = SHORT_CONTEXTS if args.short else CONTEXTS
-    prompt = 70
+    wanted = args.parts.split(",") if args.parts else ["table", "prefill"] + (["batches", "contexts"] if args.curves else [])
+    only = [int(cell) for cell in args.only.split(",")] if args.only else None
     for _ in range(args.repeat):
-        few = [batch for batch in TABLE if batch <= 29]
-        results.add("table", bench(args, few, prompt, args.generate))
-        for batch in TABLE[len(few):]:
-            results.add("table", bench(args, [batch], prompt, generated_for(batch, prompt, args.generate)))
-        for tokens in (512, 7168):
-            results.add("prefill", bench(args, [1], tokens, 4))
-        if not args.curves:
-            continue
-        few = [batch for batch in CURVE if batch <= 32]
-        results.add("batches", bench(args, few, prompt, args.generate))
-        for batch in CURVE[len(few):]:
-            results.add("batches", bench(args, [batch], prompt, generated_for(batch, prompt, args.generate)))
-        for tokens in contexts:
-            results.add("contexts", bench(args, [1], tokens, 16))
+        for part, batches, prompt, generate in calls(args):
+            if only and part in ("table", "batches"):
+                batches = [batch for batch in batches if batch in only]
+            if part in wanted and batches and (not only or part in ("table", "batches") or prompt in only):
+                results.add(part, bench(args, batches, prompt, generate))
     print("medians")
     for part in results.runs.values():
         for row in medians(part):
             print(line(row))
 
 
-def panel(x0, title, xs, ys, label):
-    """One plot of 360 x 240: x in powers of two, y from 0."""
-    width, height, top = 300, 170, max(ys) * 1.1
-    position = {x: x0 + 45 + i * width / max(1, len(xs) - 1) for i, x in enumerate(xs)}
-    parts = [f'<text x="{x0 + 45 + width / 2}" y="18" text-anchor="middle" font-weight="bold">{title}</text>']
-    for i in range(5):
-        y = 210 - i * height / 4
-        parts.append(f'<line x1="{x0 + 45}" x2="{x0 + 45 + width}" y1="{y}" y2="{y}" stroke="#ddd"/>'
-                     f'<text x="{x0 + 38}" y="{y + 4}" text-anchor="end">{top * i / 4:.0f}</text>')
-    for x in xs:
-        parts.append(f'<text x="{position[x]}" y="228" text-anchor="middle">{x}</text>')
-    points = [(position[x], 210 - y / top * height) for x, y in zip(xs, ys)]
-    parts.append('<polyline fill="none" stroke="#06c" stroke-width="2" points="' + " ".join(f"{x:.1f},{y:.1f}" for x, y in points) + '"/>')
-    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#06c"/>' for x, y in points]
-    parts.append(f'<text x="{x0 + 45 + width / 2}" y="246" text-anchor="middle">{label}</text>')
+def step_of(top):
+    """Of the lines across a plot: 1, 2 or 5 times a power of ten, four to nine of them."""
+    power = 10 ** math.floor(math.log10(top / 4))
+    return next(power * times for times in (10, 5, 2, 1) if power * times * 4 <= top)
+
+
+def curve(points, style):
+    return f'<polyline fill="none" stroke-width="2" {style} points="' + " ".join(f"{x:.1f},{y:.1f}" for x, y in points) + '"/>'
+
+
+def panel(x0, title, label, xs, ys, limits):
+    """One plot of 360 x 250: x by its logarithm, y from 0; `limits`, if any, as a broken line that may leave the plot."""
+    left, width, bottom, height = x0 + 45, 300, 210, 170
+    top = min(max(ys + limits) * 1.1, max(ys) * 1.4)
+    first, last = math.log(xs[0]), math.log(xs[-1])
+    position = [left + (math.log(x) - first) * width / (last - first) for x in xs]
+    parts = [f'<text x="{left + width / 2}" y="18" text-anchor="middle" font-weight="bold">{title}</text>']
+    step = step_of(top)
+    for i in range(int(top / step) + 1):
+        y = bottom - i * step / top * height
+        parts.append(f'<line x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+                     f'<text x="{left - 7}" y="{y + 4:.1f}" text-anchor="end">{i * step:g}</text>')
+    for x, at in zip(xs, position):
+        name = f"{x // 1024}k" if x >= 1024 else str(x)
+        parts.append(f'<text x="{at:.1f}" y="{bottom + 18}" text-anchor="middle">{name}</text>')
+    def points(values):
+        return [(at, bottom - y / top * height) for at, y in zip(position, values)]
+    if limits:
+        parts.append(f'<svg x="0" y="{bottom - height}" width="{x0 + 360}" height="{height}" viewBox="0 {bottom - height} {x0 + 360} {height}">'
+                     + curve(points(limits), 'stroke="#999" stroke-dasharray="4 4"') + "</svg>")
+    parts.append(curve(points(ys), 'stroke="#06c"'))
+    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#06c"/>' for x, y in points(ys)]
+    parts.append(f'<text x="{left + width / 2}" y="{bottom + 36}" text-anchor="middle">{label}</text>')
     return "".join(parts)
 
 
 def draw(results, svg):
-    plots = []
-    batches = medians(results.get("batches") or results["table"])
-    plots.append(("decode, tok/s", [r["batch"] for r in batches], [r["decode_tps"] for r in batches], "rows of the batch"))
+    """Decode with what memory alone would allow at the bandwidth of the same run (broken); prefill."""
+    def decode(rows):
+        return [r["decode_tps"] for r in rows], [r["decode_tps"] / r["bandwidth_share"] for r in rows]
+    batches = sorted(medians(results.get("batches") or results["table"]), key=lambda r: r["batch"])
+    plots = [("decode, tok/s (broken: memory's limit)", "rows of the batch", [int(r["batch"]) for r in batches], *decode(batches))]
     if "contexts" in results:
-        rows = medians(results["contexts"])
-        plots.append(("decode at batch 1, tok/s", [r["prompt"] for r in rows], [r["decode_tps"] for r in rows], "tokens of context"))
-        plots.append(("prefill, tok/s", [r["prompt"] for r in rows], [r["prefill_tps"] for r in rows], "tokens of the prompt"))
+        rows = sorted(medians(results["contexts"]), key=lambda r: r["prompt"])
+        tokens = [int(r["prompt"]) for r in rows]
+        plots.append(("decode of one row, tok/s (broken: limit)", "tokens of context", tokens, *decode(rows)))
+        plots.append(("prefill, tok/s", "tokens of the prompt", tokens, [r["prefill_tps"] for r in rows], []))
     body = "".join(panel(i * 370, *plot) for i, plot in enumerate(plots))
     with open(svg, "w", encoding="utf-8") as out:
         out.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="{370 * len(plots)}" height="255" '
@@ -147,6 +175,8 @@ def main():
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--generate", type=int, default=24)
     parser.add_argument("--curves", action="store_true", help="also batches 1 to 128 and contexts 64 to 32k")
+    parser.add_argument("--parts", help="only these of table, prefill, batches, contexts, separated by commas")
+    parser.add_argument("--only", help="only these batches, or prompts of prefill and contexts, separated by commas")
     parser.add_argument("--short", action="store_true", help="contexts to 8k only")
     parser.add_argument("--out", default="results.json", help="what is in it stays: runs are added")
     parser.add_argument("--draw", help="a file of results to draw instead of measuring")

@@ -16,11 +16,14 @@ void for_each_kind(F&& body) {
     }
 }
 
-/// The slices of a step of 64 tokens that each backend computes: alone, few, many, at any place.
+/// The slices of a step of 64 tokens that each backend computes: alone, few, many, at any place. Kernels know
+/// nothing of threads, so more than one thread needs few slices: all of them with every number of threads take an
+/// emulator hours.
 struct Slice {
   int64_t begin, tokens;
 };
-std::vector<Slice> slices() {
+std::vector<Slice> slices(int threads) {
+  if (threads > 1) return {{0, 1}, {13, 1}, {31, 3}, {13, 17}, {0, 64}};
   std::vector<Slice> all;
   for (const int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 16, 17, 29, 33, 64})
     for (const int64_t begin : {int64_t(0), int64_t(13), 64 - tokens})
@@ -34,7 +37,7 @@ void expect_rows_of_the_whole(const std::vector<std::unique_ptr<CpuBackend>>& sa
   Memory memory;
   const Tensor whole = compute(*same[0], 0, Slice{0, 64}, memory);
   for (size_t b = 0; b < same.size(); ++b)
-    for (const Slice& s : slices()) {
+    for (const Slice& s : slices(same[b]->host_threads().size())) {
       Memory scratch;
       const Tensor part = compute(*same[b], b, s, scratch);
       ASSERT_TRUE(
@@ -70,7 +73,7 @@ TEST(RowRule, ExpertMlp) {
     SCOPED_TRACE(coded.name());
     Memory memory;
     Random random(2);
-    constexpr int64_t count = 8, hidden = 128, inner = 192, chosen = 4;
+    constexpr int64_t count = 8, hidden = 64, inner = 128, chosen = 4;
     ExpertMlp whole{.x = random.normals(memory, {64, hidden}),
                     .experts = memory.make(DType::i32, {64, chosen}),
                     .weights = random.normals(memory, {64, chosen}),

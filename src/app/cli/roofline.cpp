@@ -17,11 +17,15 @@ namespace {
 constexpr size_t piece_bytes = 4 << 20;  // long enough for the prefetchers, short enough to share out evenly
 constexpr int passes = 9;
 
-// Independent sums, which the compiler keeps in vector registers.
+// Reads eight places in turn: the processor reads ahead in each page by itself, and one page's reads are too few
+// to fill the way to memory (two threads on Emerald Rapids, GB/s: one place 17, two 22, four 26, eight 29).
 uint64_t sum_of(const uint64_t* words, size_t n) {
-  uint64_t sums[32] = {};
-  for (size_t i = 0; i < n; i += 32)
-    for (size_t j = 0; j < 32; ++j) sums[j] += words[i + j];
+  constexpr size_t places = 8, line = 8;
+  const size_t per_place = n / places;
+  uint64_t sums[line] = {};
+  for (size_t i = 0; i < per_place; i += line)
+    for (size_t place = 0; place < places; ++place)
+      for (size_t j = 0; j < line; ++j) sums[j] += words[place * per_place + i + j];
   uint64_t sum = 0;
   for (const uint64_t s : sums) sum += s;
   return sum;

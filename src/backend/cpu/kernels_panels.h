@@ -24,7 +24,7 @@ class BlockSums {
     if constexpr (simd::keeps_sums)
       return kept_[t];
     else
-      return sum_up(t, fours());
+      return simd::dots<small>(first_sum(t), kept_, codes(t));
   }
 
  private:
@@ -44,12 +44,6 @@ class BlockSums {
       for (int t = 0; t < tokens; ++t)
         kept_[t] = simd::dot<small, four>(four == 0 ? first_sum(t) : kept_[t], w, codes(t));
     }
-  }
-  template <int... four>
-  [[gnu::always_inline]] inline I sum_up(int t, std::integer_sequence<int, four...>) const {
-    I sum = first_sum(t);
-    ((sum = simd::dot<small, four>(sum, kept_[four], codes(t))), ...);
-    return sum;
   }
   I first_sum(int t) const {
     return simd::first_sum<small>(kind == PanelKind::mxfp4 ? x_[t].offsets[block_] : 0, codes(t));

@@ -58,27 +58,30 @@ template <PanelKind kind, int four>
 }
 
 /// Asks for the next panel, an equal share with every block of this one. It goes to the L2 cache: two panels would
-/// push each other out of the first level.
+/// push each other out of the first level. Lines are taken from several places of the panel in turn: the processor
+/// reads ahead in each of them by itself, so that more reads are under way than from one place.
 template <PanelKind kind, bool ahead>
 class NextPanel {
  public:
   NextPanel(const PanelFormat& f, const std::byte* next)
-      : at_(next), rest_(f.panel_bytes() / line - f.columns / block_columns * lines_per_block) {}
+      : at_(next),
+        lines_per_place_((f.panel_bytes() / line + places - 1) / places),
+        rest_(lines_per_place_ - f.columns / block_columns) {}
   void fetch_share() {
     if constexpr (ahead) {
-      for (int i = 0; i < lines_per_block; ++i) prefetch(at_ + i * line);
-      at_ += lines_per_block * line;
-      if (rest_-- > 0) {  // the scales' share
-        prefetch(at_);
-        at_ += line;
-      }
+      fetch_line_of_each();
+      if (rest_-- > 0) fetch_line_of_each();  // the scales' share
     }
   }
 
  private:
-  static constexpr int line = 64, lines_per_block = kind == PanelKind::affine8 ? 8 : 4;
+  static constexpr int line = 64, places = kind == PanelKind::affine8 ? 8 : 4;  // as many as a block has lines
+  void fetch_line_of_each() {
+    for (int i = 0; i < places; ++i) prefetch(at_ + i * lines_per_place_ * line);
+    at_ += line;
+  }
   const std::byte* at_;
-  int64_t rest_;
+  int64_t lines_per_place_, rest_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "tensor/dtype.h"
 
@@ -136,28 +137,62 @@ inline F e8m0(const uint8_t* p) {
   return {e8m0_half(p), e8m0_half(p + 8)};
 }
 
-template <bool small>
-inline __m256i dot_half(__m256i acc, __m256i w, __m256i x) {
-  if constexpr (small) {  // two products of at most 24 * 127 fit 16 bits
-    const __m256i pairs = _mm256_maddubs_epi16(w, x);
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-  } else {  // even and odd bytes apart, as 16-bit numbers: maddubs would saturate
-    const __m256i even_w = _mm256_and_si256(w, _mm256_set1_epi16(255)), odd_w = _mm256_srli_epi16(w, 8);
-    const __m256i even_x = _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), odd_x = _mm256_srai_epi16(x, 8);
-    return _mm256_add_epi32(acc,
-                            _mm256_add_epi32(_mm256_madd_epi16(even_w, even_x), _mm256_madd_epi16(odd_w, odd_x)));
-  }
+inline I broadcast(const int8_t* four_codes) {
+  int32_t x;
+  std::memcpy(&x, four_codes, sizeof x);
+  return set1(x);
 }
 template <bool small>
 inline I first_sum(int32_t offset, const int8_t*) {
   return set1(offset);
 }
+
+/// The products of unsigned bytes of at most 24, pairs of them summed in 16 bits: at most 2 * 24 * 127.
+inline I small_pairs(I w, I x) {
+  return {_mm256_maddubs_epi16(w.a, x.a), _mm256_maddubs_epi16(w.b, x.b)};
+}
+inline I add_16_bits(I x, I y) {
+  return {_mm256_add_epi16(x.a, y.a), _mm256_add_epi16(x.b, y.b)};
+}
+inline I add_32_bits(I x, I y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
+inline I widen_pairs(I x) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  return {_mm256_madd_epi16(x.a, ones), _mm256_madd_epi16(x.b, ones)};
+}
+/// Of bytes of any size, even and odd ones apart, as 16-bit numbers: maddubs would saturate.
+inline __m256i any_dot(__m256i w, __m256i x) {
+  const __m256i even_w = _mm256_and_si256(w, _mm256_set1_epi16(255)), odd_w = _mm256_srli_epi16(w, 8);
+  const __m256i even_x = _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), odd_x = _mm256_srai_epi16(x, 8);
+  return _mm256_add_epi32(_mm256_madd_epi16(even_w, even_x), _mm256_madd_epi16(odd_w, odd_x));
+}
 template <bool small, int four>
 inline I dot(I acc, I w, const int8_t* codes) {
-  int32_t x;
-  std::memcpy(&x, codes + 4 * four, sizeof x);
-  const __m256i xs = _mm256_set1_epi32(x);
-  return {dot_half<small>(acc.a, w.a, xs), dot_half<small>(acc.b, w.b, xs)};
+  const I x = broadcast(codes + 4 * four);
+  if constexpr (small)
+    return add_32_bits(acc, widen_pairs(small_pairs(w, x)));
+  else
+    return add_32_bits(acc, {any_dot(w.a, x.a), any_dot(w.b, x.b)});
+}
+/// A block's eight dots. Four pairs of small products, 4 * 6,096, still fit 16 bits.
+template <bool small>
+inline I dots(I acc, const I (&w)[8], const int8_t* codes) {
+  if constexpr (small) {
+    for (int first = 0; first < 8; first += 4) {
+      I sum = small_pairs(w[first], broadcast(codes + 4 * first));
+      for (int i = first + 1; i < first + 4; ++i)
+        sum = add_16_bits(sum, small_pairs(w[i], broadcast(codes + 4 * i)));
+      acc = add_32_bits(acc, widen_pairs(sum));
+    }
+    return acc;
+  } else {
+    return [&]<int... four>(std::integer_sequence<int, four...>) {
+      ((acc = dot<small, four>(acc, w[four], codes)), ...);
+      return acc;
+    }
+    (std::make_integer_sequence<int, 8>());
+  }
 }
 
 inline float sum(F f) {

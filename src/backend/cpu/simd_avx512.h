@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "tensor/dtype.h"
 
@@ -154,6 +155,15 @@ inline I dot(I acc, I w, const int8_t* codes) {
   int32_t x;
   std::memcpy(&x, codes + 4 * four, sizeof x);
   return _mm512_dpbusd_epi32(acc, w, _mm512_set1_epi32(x));
+}
+/// A block's eight dots.
+template <bool small>
+inline I dots(I acc, const I (&w)[8], const int8_t* codes) {
+  return [&]<int... four>(std::integer_sequence<int, four...>) {
+    I sum = acc;
+    ((sum = dot<small, four>(sum, w[four], codes)), ...);
+    return sum;
+  }(std::make_integer_sequence<int, 8>());
 }
 
 inline float sum(F f) {

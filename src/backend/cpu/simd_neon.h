@@ -226,6 +226,10 @@ inline I dot(const I& acc, const I& w, const int8_t* codes) {
                      w);
 }
 
+/// A block's eight dots: not asked for where keeps_sums is true.
+template <bool small>
+I dots(I acc, const I (&w)[8], const int8_t* codes);
+
 // In the order of the other instruction sets.
 inline float sum(const F& f) {
   const float32x4_t four = vaddq_f32(vaddq_f32(f.v[0], f.v[2]), vaddq_f32(f.v[1], f.v[3]));

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "tensor/dtype.h"
 
@@ -157,6 +158,15 @@ inline I dot(const I& acc, const I& w, const int8_t* codes) {
     for (int c = 0; c < 4; ++c) sum += (w.v[i] >> (8 * c) & 0xff) * codes[4 * four + c];
     return sum;
   });
+}
+/// A block's eight dots.
+template <bool small>
+inline I dots(const I& acc, const I (&w)[8], const int8_t* codes) {
+  return [&]<int... four>(std::integer_sequence<int, four...>) {
+    I sum = acc;
+    ((sum = dot<small, four>(sum, w[four], codes)), ...);
+    return sum;
+  }(std::make_integer_sequence<int, 8>());
 }
 inline float sum(const F& f) {
   float s[8];
