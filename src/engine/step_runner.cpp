@@ -10,9 +10,11 @@
 namespace chorus::engine {
 namespace {
 
-// Worth a record: steps of decode rows alone, whose shape stays while the rows do, and short ones. Steps with prefill
-// chunks have a shape of their own nearly each time, and are long enough to hide their launches.
-bool comes_again(int64_t tokens, int64_t rows) { return tokens <= 64 || (tokens == rows && tokens <= 512); }
+// Worth a record: steps of decode rows alone, whose shape stays while the rows do, and short ones. Steps with
+// prefill chunks have a shape of their own nearly each time, and are long enough to hide their launches.
+bool comes_again(int64_t tokens, int64_t rows) {
+  return tokens <= 64 || (tokens == rows && tokens <= 512);
+}
 
 Tensor unplaced(int64_t n) {
   return {DType::i32, {n}, nullptr};
