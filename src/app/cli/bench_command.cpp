@@ -308,16 +308,16 @@ void add_bench_command(CLI::App& app, Run& run) {
                      "Where those are kept; default ~/.cache/chorus/synthetic");
   command.add_option("--batch", o->batch, "Rows at a time, separated by commas")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
+      ->check(a_count())
       ->capture_default_str();
   command.add_option("--prompt-tokens", o->prompt_tokens, "Per row")
-      ->check(CLI::PositiveNumber)
+      ->check(a_count())
       ->capture_default_str();
   command.add_option("--generate", o->generate, "Tokens per row")
       ->check(CLI::Range(2, 1 << 30))
       ->capture_default_str();
   command.add_option("--step-tokens", o->step_tokens, "Tokens of a step at most: decode rows and prefill chunks (512; 2048 on a GPU)")
-      ->check(CLI::PositiveNumber);
+      ->check(a_count());
   command.add_option("--seed", o->seed, "Of the random prompts")->capture_default_str();
   command.add_flag("--roofline", o->roofline, "Also where the time goes, op by op, beside the machine's limits");
   command.add_flag("--json", o->json, "Print one JSON object");

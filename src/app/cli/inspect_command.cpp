@@ -183,10 +183,10 @@ void add_inspect_command(CLI::App& app, Run& run) {
   add_model_name(command, o->model);
   command.add_option("--batch", o->batch, "Rows of the memory plan, separated by commas")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
+      ->check(a_count())
       ->capture_default_str();
   command.add_option("--context", o->context, "Positions per row of the memory plan")
-      ->check(CLI::PositiveNumber)
+      ->check(a_count())
       ->capture_default_str();
   command.add_flag("--json", o->json, "Print one JSON object");
   command.callback([&run, o] { run = [o] { return run_inspect(*o); }; });

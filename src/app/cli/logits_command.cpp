@@ -48,7 +48,7 @@ void add_logits_command(CLI::App& app, Run& run) {
   command.add_option("--output", o->output, "safetensors file: float32 `logits` [tokens, vocabulary]")->required();
   CLI::Option* no_cache = command.add_flag("--no-cache", o->no_cache, "One pass without a prompt cache");
   command.add_option("--chunk", o->chunk, "Feed the cache so many tokens at a time; default: all")
-      ->check(CLI::PositiveNumber)
+      ->check(a_count())
       ->excludes(no_cache);
   add_load_options(command, o->model.load);
   command.callback([&run, o] { run = [o] { return run_logits(*o); }; });

@@ -39,6 +39,10 @@ struct PromptOptions {
 void add_prompt_options(CLI::App& command, PromptOptions& prompt);
 TemplateOptions template_options(const PromptOptions& options);
 
+/// What counts something must be 1 or more.
+inline CLI::Range a_count() {
+  return {1, 1 << 30};
+}
 /// "20GB", "512 MiB", "1.5e9": bytes. Throws CLI::ValidationError.
 uint64_t parse_bytes(std::string_view text);
 

@@ -55,22 +55,6 @@ __device__ inline uint32_t load_shared_4(uint32_t at) {
   return v;
 }
 
-template <int bytes>
-__device__ inline void copy_async(uint32_t shared, const void* global) {
-  if constexpr (bytes == 16)
-    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(shared), "l"(global) : "memory");
-  else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared), "l"(global), "n"(bytes) : "memory");
-}
-__device__ inline void commit_copies() {
-  asm volatile("cp.async.commit_group;" ::: "memory");
-}
-/// All but the `newer` groups that were committed last have come, those of this thread.
-template <int newer>
-__device__ inline void wait_for_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(newer) : "memory");
-}
-
 /// Barriers in shared memory (mbarrier), by their address. A phase ends when `arrivals` have arrived and the bytes
 /// that were announced have come; phases are told apart by their parity, the first one's is 0.
 __device__ inline void init_barrier(uint32_t barrier, int arrivals) {

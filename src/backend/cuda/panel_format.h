@@ -6,16 +6,15 @@
 // chunk is one record, which one bulk copy takes to shared memory:
 //
 //   codes    64 x 64 codes of 4, 8, 16 or 32 bits: those of rows 0 .. 15, for the first warp of a warpgroup, then
-//   of
-//            rows 16 .. 31, ... Lane 4 * (row % 8) + column % 8 / 2 of the warp owns 32 of them: what the
+//            of rows 16 .. 31, ... Lane 4 * (row % 8) + column % 8 / 2 of the warp owns 32 of them: what the
 //            fragments of A of its four products over 16 columns hold. Code e of a lane, in the order of these:
 //              e = 8 * mma + 2 * reg + column % 2,   mma = column / 16, reg = column % 16 / 8 * 2 + row / 8 % 2
 //            A lane's codes are cut into pieces of 16 bytes, and piece p of all lanes is one 512-byte read of a
-//            warp. 4-bit codes: word `mma` of the lane holds eight; those of even columns are in its low half.
+//            warp. 4-bit codes: word `mma` of the lane holds eight; those of even columns are in its low half, or,
+//            of mxfp4, where spread_e2m1() has them. Affine codes of fewer bits stand at their places' upper ends.
 //   scales   of rows 0 .. 7 of each 16: [row][group of the chunk][the row, 8 more]; mxfp4 one byte, E8M0 + 126;
-//   affine
-//            scale and quant_bias, two bf16 where the file has bf16 (4 bytes), else two f32. Dense: none. A group
-//            of 128 columns stands in both of its chunks.
+//            affine scale and quant_bias, two bf16 where the file has bf16 (4 bytes; the scale times a power of 2,
+//            affine_shift()), else two f32. Dense: none. A group of 128 columns stands in both of its chunks.
 //
 // Rows and columns past the matrix are zero codes under zero scales.
 #pragma once
@@ -27,9 +26,9 @@ namespace chorus::cuda {
 
 enum class PanelKind : uint8_t {
   mxfp4,    ///< scales up to 2^1: see largest_e8m0
-  affine4,  ///< 2 to 4 bits
-  affine8,  ///< 5 to 8 bits
-  bf16,     ///< also what holds mxfp8, nvfp4 and the rest of mxfp4 exactly
+  affine4,  ///< 2 to 4 bits, bf16 scales as small as affine_shift() asks, or f32 ones
+  affine8,  ///< 5 to 8 bits, likewise
+  bf16,     ///< also mxfp8, nvfp4 and the rest of mxfp4, exactly, and of affine codes, rounded
   f32,      ///< also f16, and affine codes with f32 scales for groups of 32
 };
 

@@ -23,7 +23,8 @@ namespace chorus::cuda {
 
 constexpr int classes = 4, group_threads = 128, pair_chunks = 2;
 
-/// How a unit is computed: `groups` warpgroups with `n_panels` panels each, and `n_tokens` tokens.
+/// How a unit is computed: `groups` warpgroups with `n_panels` panels each, and `n_tokens` tokens; at most
+/// `stage_chunks` chunks a stage and `most_blocks` blocks a multiprocessor.
 template <typename Coded_, int n_panels_, int n_tokens_, int groups_ = 1, int stage_chunks_ = 2,
           int most_blocks = 6>
 struct Shape {

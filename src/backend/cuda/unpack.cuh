@@ -38,9 +38,9 @@ struct Chunk {
 
   uint4 codes[Coded::pieces];
   uint32_t factors;  ///< mxfp4: a byte per group and row
-  uint32_t pairs[Coded::halves]
-                [2];  ///< affine: scale and bias of a half of the chunk, of rows lane / 4 and 8 more
-  Scale wide[2];      ///< affine with f32 scales: of these rows; the bias less scale * base
+  /// Affine: scale and bias of a half of the chunk, of rows lane / 4 and 8 more.
+  uint32_t pairs[Coded::halves][2];
+  Scale wide[2];  ///< affine with f32 scales: of these rows; the bias less scale * base
 
   /// `from`: where the chunk lies; rows 16 * warp and so on of the panel.
   __device__ void load(uint32_t from, int warp, const PanelFormat& f) {
