@@ -302,6 +302,11 @@ const ExpertsCase experts_cases[] = {
     {"affine of 8 bits", affine8, 33, 128, 64, 8, 4},
     {"not quantised", dense_bf16, 20, 64, 48, 8, 4},
     {"gpt-oss's widths", mxfp4, 29, 2880, 2880, 4, 2},
+    {"few to an expert", mxfp4, 24, 1472, 1216, 8, 2},
+    {"so many that two multiprocessors share a tile", mxfp4, 40, 1472, 1216, 3, 2},
+    {"few to an expert, of 4 bits", affine4, 16, 1472, 1216, 3, 2},
+    {"two multiprocessors, an odd number of panels", affine8, 60, 448, 320, 5, 2},
+    {"two multiprocessors, a chunk for some classes", mxfp4, 60, 128, 96, 4, 2},
     {"tiles of many to an expert", mxfp4, 150, 640, 576, 2, 1},
     {"affine, many to an expert", affine8, 150, 320, 192, 3, 2},
 };
@@ -339,11 +344,15 @@ TEST_F(Cuda, ExpertMlpAndItsRowRule) {
     const auto all = down<float>(on_device.out);
     EXPECT_LE(relative_error(all, reference::expert_mlp(op)), 1e-2);
     expect_residual_added(on_device, all);
-    ExpertMlp first = on_device;
-    first.x = on_device.x.rows(0, 1), first.experts = on_device.experts.rows(0, 1);
-    first.weights = on_device.weights.rows(0, 1), first.out = out({1, c.hidden});
-    run(first);
-    EXPECT_TRUE(same_bits(down<float>(first.out), first_rows(all, 1, c.hidden)));
+    for (const int64_t n : {int64_t(1), c.tokens / 4, c.tokens / 2}) {
+      if (n == 0) continue;
+      SCOPED_TRACE(n);
+      ExpertMlp first = on_device;
+      first.x = on_device.x.rows(0, n), first.experts = on_device.experts.rows(0, n);
+      first.weights = on_device.weights.rows(0, n), first.out = out({n, c.hidden});
+      run(first);
+      EXPECT_TRUE(same_bits(down<float>(first.out), first_rows(all, n, c.hidden)));
+    }
   }
 }
 

@@ -122,8 +122,8 @@ class CudaBackend : public Backend {
     check(cudaLaunchKernelEx(&config, kernel, P(arguments)...), kernel_name);
   }
   /// A product (panel_product.cuh): as many warpgroups as are `wanted` by `tiles` of tokens, with a block for each unit
-  /// of shape S, or four where those would be few and `may_split`.
-  template <typename S, bool may_split, typename Product>
+  /// of shape S, or, where those would be few, four for each of shape Split, unless it is void.
+  template <typename S, typename Split, typename Product>
   void launch_product(const char* name, int64_t wanted, int64_t tiles, const Rows16& inputs, const Product& product);
 #endif
   /// x [T, columns] in bf16, rows zero-filled to whole chunks: x itself if it is that, else taken from the workspace

@@ -185,7 +185,7 @@ struct GateUp {
 
 /// parts = weight * down(act): parts [pairs, H], by pair. Grid: units of panels x tiles.
 struct Down {
-  static constexpr bool early = false;
+  static constexpr bool early = true;  // the tiles are there once GateUp has begun
   static constexpr int matrices = 1;
 
   Weights down;
@@ -295,11 +295,13 @@ void CudaBackend::run(const ExpertMlp& op) {
     constexpr bool few = n_tokens == 8 && groups == 1;
     const int64_t most = gather(n_tokens);  // tiles
     dispatch_coded(gate.format, [&]<typename Coded>() {
-      launch_product<Shape<Coded, gate_up_panels, n_tokens, groups>, few>("expert_gate_up", gate.format.panels(),
-                                                                          most, inputs, gate_up);
+      using S = Shape<Coded, gate_up_panels, n_tokens, groups>;
+      launch_product<S, std::conditional_t<few, S, void>>("expert_gate_up", gate.format.panels(), most, inputs,
+                                                          gate_up);
     });
     dispatch_coded(down.format, [&]<typename Coded>() {
-      launch_product<Shape<Coded, down_panels, n_tokens, groups>, few>(
+      using S = Shape<Coded, down_panels, n_tokens, groups>;
+      launch_product<S, std::conditional_t<few, S, void>>(
           "expert_down", (down.format.panels() + down_panels - 1) / down_panels, most, {act, pairs, act_padded},
           down_product);
     });
@@ -312,8 +314,10 @@ void CudaBackend::run(const ExpertMlp& op) {
     multiply.template operator()<8, 2, 2, 2>();
   else if (average <= 10)
     multiply.template operator()<16, 2, 2, 1>();
-  else if (average <= 24)
+  else if (average <= 18)
     multiply.template operator()<24, 2, 2, 1>();
+  else if (average <= 34)
+    multiply.template operator()<40, 1, 1, 2>();
   else
     multiply.template operator()<64, 1, 1, 2>();
   launch("expert_combine", combine_kernel,

@@ -88,6 +88,7 @@ void CudaBackend::run(const MatMul& op) {
   const uint16_t* const x = round_inputs(op.x, f);
   if (workspace().measuring() || tokens == 0) return;
   const auto multiply = [&]<int n_tokens, int groups, int stage_chunks, int most_blocks>() {
+    constexpr bool large = n_tokens > 64;
     const Product<n_tokens> product{.weights = static_cast<const std::byte*>(op.linear.weight.data.raw()),
                                     .f = f,
                                     .bias = op.linear.bias.empty() ? nullptr : op.linear.bias.data<float>(),
@@ -95,8 +96,10 @@ void CudaBackend::run(const MatMul& op) {
                                     .out = op.out.data<float>(),
                                     .tokens = tokens};
     dispatch_coded(f, [&]<typename Coded>() {
-      launch_product<Shape<Coded, 1, n_tokens, groups, stage_chunks, most_blocks>, true>(
-          "mat_mul", f.panels(), (tokens + n_tokens - 1) / n_tokens, {x, tokens, f.padded_columns()}, product);
+      using S = Shape<Coded, 1, n_tokens, groups, stage_chunks, most_blocks>;
+      using Split = std::conditional_t<large, Shape<Coded, 1, n_tokens, 1, 1, 3, true>, S>;
+      launch_product<S, Split>("mat_mul", f.panels(), (tokens + n_tokens - 1) / n_tokens,
+                               {x, tokens, f.padded_columns()}, product);
     });
   };
   // By measurement (docs/performance-cuda.md). Few blocks a multiprocessor leave room for all of a class's chunks;
@@ -108,7 +111,9 @@ void CudaBackend::run(const MatMul& op) {
   else if (tokens <= 32)
     multiply.template operator()<32, 1, 2, 3>();
   else if (tokens <= 64)
-    multiply.template operator()<64, 2, 2, 2>();
+    multiply.template operator()<64, 1, 2, 3>();
+  else if (tokens <= 104)
+    multiply.template operator()<104, 2, 1, 1>();
   else
     multiply.template operator()<128, 2, 1, 1>();
 }

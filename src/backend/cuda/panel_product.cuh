@@ -24,9 +24,9 @@ namespace chorus::cuda {
 constexpr int classes = 4, group_threads = 128, pair_chunks = 2;
 
 /// How a unit is computed: `groups` warpgroups with `n_panels` panels each, and `n_tokens` tokens; at most
-/// `stage_chunks` chunks a stage and `most_blocks` blocks a multiprocessor.
+/// `stage_chunks` chunks a stage and `most_blocks` blocks a multiprocessor. `one_class`: for blocks of one class alone.
 template <typename Coded_, int n_panels_, int n_tokens_, int groups_ = 1, int stage_chunks_ = 2,
-          int most_blocks = 6>
+          int most_blocks = 6, bool one_class = false>
 struct Shape {
   using Coded = Coded_;
   static constexpr int n_panels = n_panels_, n_tokens = n_tokens_, tiles = n_tokens / 8, groups = groups_;
@@ -40,7 +40,7 @@ struct Shape {
   static constexpr int stage_bytes = stage_chunks * chunk_bytes;
   static constexpr int sums = n_panels * n_tokens / 2;  ///< of a thread
   /// Classes that are done are added up in shared memory where registers are short.
-  static constexpr bool totals_in_memory = sums > 32;
+  static constexpr bool totals_in_memory = sums > 32 && !one_class;
   static constexpr int totals_bytes = totals_in_memory ? sums * threads * 4 : 0;
   /// Blocks that a multiprocessor holds: as the registers allow, and with three stages.
   static constexpr int blocks = [] {
@@ -161,22 +161,20 @@ __device__ __forceinline__ void fill_ring(const Ring<S>& ring, const Unit<S::pan
   }
 }
 
-/// The unit's sums over classes [first_class, last_class), which the ring brings: gives those of every class to
+/// The unit's sums over classes from the first on, which the ring brings: gives those of every class to
 /// add(sums). By the warpgroups.
-template <typename S, typename Add>
-__device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelFormat& f, int first_class,
-                                            int last_class, Add&& add) {
+template <typename S, int class_count, typename Add>
+__device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelFormat& f, int first_class, Add&& add) {
   using Coded = typename S::Coded;
   using At = Place<S::stages>;
   constexpr int step = S::stage_chunks;
-  const int all_warps =
-      __shfl_sync(all_lanes, int(threadIdx.x) / 32, 0);  // of the block: known to be the same in a warp
+  const int all_warps = int(uniform(threadIdx.x / 32));  // of the block
   const int group = all_warps / 4, warp = all_warps % 4, chunks = int(f.chunks());
   float sums[S::n_panels][S::tiles][4];
   uint32_t a[2][2][4];  // half a chunk of a panel is unpacked while wgmma takes another
   const auto multiply = [&](int stage, int chunk) {
     if constexpr (Coded::kind == PanelKind::bf16) wait_for_products<0>();  // they take what is loaded as it is
-    const uint64_t inputs = inputs_at(ring.inputs(stage) + chunk * ring.input_chunk);
+    const uint32_t inputs = inputs_at(ring.inputs(stage) + chunk * ring.input_chunk);
     Chunk<Coded> weights[S::n_panels];
 #pragma unroll
     for (int p = 0; p < S::n_panels; ++p)
@@ -201,7 +199,8 @@ __device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelForm
   At at, before;  // this stage, the one before
   bool first = true;
 #pragma unroll 1
-  for (int cls = first_class; cls < last_class; ++cls) {
+  for (int i = 0; i < class_count; ++i) {
+    const int cls = first_class + i;
     for_each_quad<S>([&](int p, int n) { sums[p][n][0] = sums[p][n][1] = sums[p][n][2] = sums[p][n][3] = 0; });
     fence(sums);
     const int class_end = first_chunk(cls + 1, chunks);
@@ -239,21 +238,24 @@ template <typename S, bool split, typename Product>
 __device__ __forceinline__ void multiply_panels(Product& product, const InputTiles& tiles) {
   extern __shared__ __align__(1024) std::byte product_memory[];
   __shared__ __align__(8) uint64_t barriers[2 * S::stages];
-  let_next_start();
+  // The next kernel may read what the one before this has written: only once that is there.
   if constexpr (!Product::early) wait_for_inputs();
+  let_next_start();
   Unit<S::panels> unit;
   if (!product.template find<S>(unit)) return;
   const PanelFormat& f = product.format();
-  const int first_class = split ? int(blockIdx.z) : 0, last_class = split ? first_class + 1 : classes;
-  const uint32_t memory = (shared_address(product_memory) + 1023) & ~1023u;
+  const int first_class = split ? int(blockIdx.z) : 0;
+  constexpr int class_count = split ? 1 : classes;
+  const uint32_t memory = uniform((shared_address(product_memory) + 1023) & ~1023u);
+  const uint32_t of_barriers = uniform(shared_address(barriers));
   int box = 0;
   while (tiles.rows(box) < unit.tokens) ++box;
   const Ring<S> ring{.memory = memory,
-                     .full = shared_address(barriers),
-                     .empty = shared_address(barriers + S::stages),
+                     .full = of_barriers,
+                     .empty = of_barriers + S::stages * 8,
                      .box = &tiles.boxes[box],
                      .input_chunk = tiles.rows(box) * chunk_columns * 2,
-                     .end = first_chunk(last_class, int(f.chunks()))};
+                     .end = first_chunk(first_class + class_count, int(f.chunks()))};
   if (threadIdx.x == 0) ring.init();
   __syncthreads();
   const int thread = int(threadIdx.x), lane = thread % 32, warp = thread / 32 % 4, group = thread / group_threads;
@@ -270,14 +272,14 @@ __device__ __forceinline__ void multiply_panels(Product& product, const InputTil
   const auto total_of = [&](int p, int n) -> float4& {
     return S::totals_in_memory ? kept[at(p, n, thread)] : totals[p][S::totals_in_memory ? 0 : n];
   };
-  const bool copies = __shfl_sync(all_lanes, thread / 32, 0) == S::threads / 32;
+  const bool copies = int(uniform(threadIdx.x / 32)) == S::threads / 32;
   if (copies) {
     if (elect_one()) fill_ring<S>(ring, unit, first_chunk(first_class, int(f.chunks())), Product::early);
     __syncwarp();
   } else {
     if constexpr (Product::early) wait_for_inputs();  // for what is added in the end
     for_each_quad<S>([&](int p, int n) { total_of(p, n) = {0, 0, 0, 0}; });
-    sum_classes<S>(ring, f, first_class, last_class, [&](const Sums<S>& sums) {
+    sum_classes<S, class_count>(ring, f, first_class, [&](const Sums<S>& sums) {
       for_each_quad<S>([&](int p, int n) {
         float4& total = total_of(p, n);
         total = {total.x + sums[p][n][0], total.y + sums[p][n][1], total.z + sums[p][n][2],
@@ -301,28 +303,40 @@ __device__ __forceinline__ void multiply_panels(Product& product, const InputTil
     const float4* of_class[classes];
 #pragma unroll
     for (int c = 0; c < classes; ++c) of_class[c] = cluster.map_shared_rank(kept, unsigned(c));
+    constexpr int together = std::min(S::tiles, 4);  // whose loads are under way at once: other blocks' memory is far
 #pragma unroll
-    for (int n = 0; n < S::tiles; ++n) {
-      float values[S::n_panels];
+    for (int first = 0; first < S::tiles; first += together) {
+      float parts[together][S::n_panels][classes];
 #pragma unroll
-      for (int p = 0; p < S::n_panels; ++p) {
-        values[p] = 0;
+      for (int n = 0; n < together; ++n)
 #pragma unroll
-        for (int c = 0; c < classes; ++c)
-          values[p] += reinterpret_cast<const float*>(&of_class[c][at(p, n, thread)])[blockIdx.z];
+        for (int p = 0; p < S::n_panels; ++p)
+#pragma unroll
+          for (int c = 0; c < classes; ++c)
+            parts[n][p][c] =
+                reinterpret_cast<const float*>(&of_class[c][at(p, min(first + n, S::tiles - 1), thread)])[blockIdx.z];
+#pragma unroll
+      for (int n = 0; n < together; ++n) {
+        float values[S::n_panels];
+#pragma unroll
+        for (int p = 0; p < S::n_panels; ++p) {
+          values[p] = 0;
+#pragma unroll
+          for (int c = 0; c < classes; ++c) values[p] += parts[n][p][c];
+        }
+        if (first + n < S::tiles)
+          put(first + n, int(blockIdx.z), int(blockIdx.x) * S::groups + group, values);
       }
-      put(n, int(blockIdx.z), int(blockIdx.x) * S::groups + group, values);
     }
     cluster.sync();  // the others may still read
   } else if constexpr (paired<S, Product>) {
     // Each half of the warpgroups finishes half of the tokens.
-    constexpr int pairs = S::groups / 2;
+    constexpr int pairs = S::groups / 2, half = (S::tiles + 1) / 2;
     __syncthreads();
     if (copies) return;
     const int first = thread % (S::threads / 2);
 #pragma unroll 1
-    for (int n = 0; n < S::tiles / 2; ++n) {
-      const int of = n + group / pairs * (S::tiles / 2);
+    for (int of = group / pairs * half; of < min(group / pairs * half + half, S::tiles); ++of) {
       const float4 a = kept[at(0, of, first)], b = kept[at(0, of, first + S::threads / 2)];
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
@@ -359,23 +373,27 @@ __global__ void __cluster_dims__(1, 1, classes) __launch_bounds__(S::block_threa
   multiply_panels<S, true>(product, tiles);
 }
 
-template <typename S, bool may_split, typename Product>
+template <typename S, typename Split, typename Product>
 void CudaBackend::launch_product(const char* name, int64_t wanted, int64_t tiles, const Rows16& inputs,
                                  const Product& product) {
-  constexpr int of_a_block = paired<S, Product> ? S::groups / 2 : S::groups;
-  Grid grid{.x = (wanted + of_a_block - 1) / of_a_block,
-            .y = tiles,
-            .threads = S::block_threads,
-            .shared_bytes = S::shared_bytes,
-            .overlap = true};
-  const InputTiles boxes = input_tiles(inputs, S::n_tokens, S::stage_chunks);
-  if constexpr (may_split) {
-    if (grid.x * grid.y * 2 <= processors_ * S::blocks) {  // or half of the device would have nothing to do
+  const auto grid_of = [&]<typename Of>() {
+    constexpr int of_a_block = paired<Of, Product> ? Of::groups / 2 : Of::groups;
+    return Grid{.x = (wanted + of_a_block - 1) / of_a_block,
+                .y = tiles,
+                .threads = Of::block_threads,
+                .shared_bytes = Of::shared_bytes,
+                .overlap = true};
+  };
+  const Grid whole = grid_of.template operator()<S>();
+  if constexpr (!std::is_void_v<Split>) {
+    if (whole.x * whole.y * 2 <= processors_ * S::blocks) {  // or half of the device would have nothing to do
+      Grid grid = grid_of.template operator()<Split>();
       grid.z = classes;
-      return launch(name, split_product_kernel<S, Product>, grid, product, boxes);
+      return launch(name, split_product_kernel<Split, Product>, grid, product,
+                    input_tiles(inputs, Split::n_tokens, Split::stage_chunks));
     }
   }
-  launch(name, product_kernel<S, Product>, grid, product, boxes);
+  launch(name, product_kernel<S, Product>, whole, product, input_tiles(inputs, S::n_tokens, S::stage_chunks));
 }
 
 }  // namespace chorus::cuda
