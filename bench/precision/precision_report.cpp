@@ -1,7 +1,7 @@
 // How far from `exact` the CPU's `fast` precision is on a model folder, and, for comparison, how far a run is that
 // rounds to bf16 between the ops, as MLX does: relative L2 of the residual stream before every norm, mean KL
-// divergence of the logits, agreement of the likeliest token.
-//     precision_report FOLDER [TOKENS]
+// divergence and mean difference of the logits, agreement of the likeliest token.
+//     precision_report FOLDER [TOKENS]     how many random ones, or their ids after a comma: ,12,7
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -99,6 +99,12 @@ double relative_l2(const std::vector<float>& a, const std::vector<float>& refere
   return std::sqrt(difference / size);
 }
 
+double mean_difference(const std::vector<float>& a, const std::vector<float>& reference) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += std::abs(double(a[i]) - reference[i]);
+  return sum / double(a.size());
+}
+
 std::vector<double> log_softmax(std::span<const float> logits) {
   const double top = *std::ranges::max_element(logits);
   double sum = 0;
@@ -123,18 +129,31 @@ void compare(const char* what, const Recorded& run, const Recorded& exact) {
     worst_gap = std::max(worst_gap, p[size_t(likeliest)] - p[size_t(ours)]);
   }
   fmt::print(
-      "\n  logits: relative L2 {:.2e}, mean KL {:.2e}; the same likeliest token {:.1f} %, where not, at most "
-      "{:.3f} nats"
-      " apart\n",
-      relative_l2(run.logits.values, exact.logits.values), kl, 100 * double(same) / double(tokens), worst_gap);
+      "\n  logits: relative L2 {:.2e}, mean |difference| {:.3f}, mean KL {:.2e}; the same likeliest token "
+      "{:.1f} %, where not, at most {:.3f} nats apart\n",
+      relative_l2(run.logits.values, exact.logits.values),
+      mean_difference(run.logits.values, exact.logits.values), kl, 100 * double(same) / double(tokens), worst_gap);
 }
 
-void report(const std::string& folder, int64_t tokens) {
+std::vector<int32_t> tokens_of(const std::string& folder, const std::string& text) {
+  std::vector<int32_t> ids;
+  if (text.starts_with(',')) {
+    for (const char* at = text.c_str(); *at == ',';) {
+      char* end = nullptr;
+      ids.push_back(int32_t(std::strtol(at + 1, &end, 10)));
+      at = end;
+    }
+    return ids;
+  }
   const auto vocabulary = Weights::open(folder).config().at("vocab_size").get<uint64_t>();
   std::mt19937 random(1);
-  std::vector<int32_t> ids;
-  for (int64_t i = 0; i < tokens; ++i) ids.push_back(int32_t(random() % vocabulary));
-  fmt::print("{}, {} random tokens\n", folder, tokens);
+  for (int64_t i = std::atoll(text.c_str()); i > 0; --i) ids.push_back(int32_t(random() % vocabulary));
+  return ids;
+}
+
+void report(const std::string& folder, const std::string& tokens) {
+  const std::vector<int32_t> ids = tokens_of(folder, tokens);
+  fmt::print("{}, {} tokens\n", folder, ids.size());
   const Recorded exact = record(folder, cpu::Precision::exact, Between::f32, ids);
   compare("fast", record(folder, cpu::Precision::fast, Between::f32, ids), exact);
   compare("bf16 between the ops", record(folder, cpu::Precision::exact, Between::bf16, ids), exact);
@@ -145,11 +164,11 @@ void report(const std::string& folder, int64_t tokens) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "usage: precision_report FOLDER [TOKENS]\n");
+    fmt::print(stderr, "usage: precision_report FOLDER [TOKENS | ,ID,ID...]\n");
     return 2;
   }
   try {
-    chorus::report(argv[1], argc > 2 ? std::atoll(argv[2]) : 256);
+    chorus::report(argv[1], argc > 2 ? argv[2] : "256");
   } catch (const chorus::Error& e) {
     fmt::print(stderr, "precision_report: {}\n", e.what());
     return 1;

@@ -9,7 +9,8 @@
 
 namespace chorus {
 
-/// The model once per device that options.device names: "cuda:all" is every CUDA device, anything else one.
+/// The model once per device that options.device names: "cuda:all" is every CUDA device, "cuda:0,cuda:2" are two. One
+/// named twice has it twice; then options.memory_bytes, which is each one's, should be given.
 std::vector<Model> load_replicas(std::string_view name, const LoadOptions& options = {});
 
 /// Engines of equal models, one per device, that share one queue: a row goes to the first that has room for it.

@@ -18,7 +18,7 @@ std::unique_ptr<Backend> make_backend(const LoadOptions& options) {
   if (!on_cuda && options.device != "auto" && options.device != "cpu")
     throw Error(Fault::usage, "unknown device")
         .with("device", options.device)
-        .with("known", cuda::built() ? "auto, cpu, cuda, cuda:INDEX; for a batch, cuda:all" : "auto, cpu");
+        .with("known", cuda::built() ? "auto, cpu, cuda, cuda:INDEX; for a batch, cuda:all or several, with commas" : "auto, cpu");
   if (options.precision != "fast" && options.precision != "exact")
     throw Error(Fault::usage, "unknown precision").with("precision", options.precision).with("known", "fast, exact");
   if (options.threads < 0 || options.threads > 4096)
@@ -29,8 +29,14 @@ std::unique_ptr<Backend> make_backend(const LoadOptions& options) {
 }
 
 std::vector<std::string> devices_of(const LoadOptions& options) {
-  if (options.device != "cuda:all") return {options.device};
   std::vector<std::string> devices;
+  if (options.device != "cuda:all") {
+    for (size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
+      end = options.device.find(',', begin);
+      devices.push_back(options.device.substr(begin, end - begin));
+    }
+    return devices;
+  }
   for (int i = 0; i < cuda::device_count(); ++i) devices.push_back("cuda:" + std::to_string(i));
   if (devices.empty()) return {"cuda"};  // of which loading says why it is not there
   return devices;

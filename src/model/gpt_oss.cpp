@@ -199,6 +199,13 @@ Linear place(Backend& backend, const Weights& weights, std::initializer_list<Lin
   return placed;
 }
 
+std::pair<ExpertLinear, ExpertLinear> place_gate_up(Backend& backend, const Weights& weights, const LayerFiles& f) {
+  std::pair<ExpertLinear, ExpertLinear> placed = backend.place_gate_up(f.gate, f.up);
+  weights.drop(f.gate.weight);
+  weights.drop(f.up.weight);
+  return placed;
+}
+
 ExpertLinear place(Backend& backend, const Weights& weights, const ExpertLinear& experts) {
   ExpertLinear placed = backend.place(experts);
   weights.drop(experts.weight);
@@ -232,6 +239,7 @@ GptOss::GptOss(Weights& weights, Backend& backend)
     const LayerFiles& f = files[size_t(i)];
     if (i + 1 < config_.layers) read_ahead(weights, files[size_t(i) + 1]);
     else weights.read_ahead(head.weight);
+    const auto [gate, up] = place_gate_up(backend, weights, f);
     layers_.push_back({.attn_norm = backend.place(f.attn_norm),
                        .mlp_norm = backend.place(f.mlp_norm),
                        .qkv = place(backend, weights, {f.q, f.k, f.v}),
@@ -240,8 +248,8 @@ GptOss::GptOss(Weights& weights, Backend& backend)
                        .window = config_.sliding[size_t(i)] ? config_.sliding_window : 0,
                        .pool = size_t(kv_shape_.pool_of_layer[size_t(i)]),
                        .router = place(backend, weights, {f.router}),
-                       .gate = place(backend, weights, f.gate),
-                       .up = place(backend, weights, f.up),
+                       .gate = gate,
+                       .up = up,
                        .down = place(backend, weights, f.down)});
   }
   norm_ = backend.place(norm);

@@ -2,6 +2,7 @@
 
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/function_ref.h"
 #include "base/thread_pool.h"
@@ -48,6 +49,10 @@ class Backend {
   /// (q, k and v become one matrix), in order; either all of them or none have a bias.
   virtual Linear place(std::span<const Linear> parts) = 0;
   virtual ExpertLinear place(const ExpertLinear& experts) = 0;
+  /// Both of an ExpertMlp, which a backend may need to hold alike.
+  virtual std::pair<ExpertLinear, ExpertLinear> place_gate_up(const ExpertLinear& gate, const ExpertLinear& up) {
+    return {place(gate), place(up)};
+  }
   virtual Matrix place_table(const Matrix& embedding) = 0;
   virtual Tensor place(const Tensor& vector) = 0;  ///< as f32
   virtual size_t placed_bytes() const = 0;

@@ -91,7 +91,8 @@ bool Scheduler::fits(const Candidate& candidate, int64_t matched) {
     int64_t needed = steady_blocks(p, known) - (matched - first);
     for (int64_t i = first; i < matched; ++i)
       needed += cache_.pool(p).owners(cache_.prefixes().block(matched_[size_t(i)], p)) == 0;
-    if (!running_.empty()) needed += spare_[p] + (window == 0 && candidate.limit - 1 > known);
+    const bool grows = window == 0 && blocks_for(candidate.limit - 1) > blocks_for(known);
+    if (!running_.empty()) needed += spare_[p] + grows;
     if (needed > cache_.pool(p).free()) {
       no_room_ = {.row = candidate.key.id, .pool = p, .free = cache_.pool(p).free()};
       return false;

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -114,6 +115,21 @@ TEST_F(Batch, ARowDrawsTheSameWhereverItStands) {
   EXPECT_EQ(together["b"]["token_ids"], alone["b"]["token_ids"]);
   EXPECT_NE(together["a"]["token_ids"], together["b"]["token_ids"]) << "rows without a seed draw by their id";
   EXPECT_EQ(together["c"]["token_ids"], together["d"]["token_ids"]) << "equal seeds, equal draws";
+}
+
+TEST_F(Batch, SeveralDevicesWriteEveryRowOfOneFileOnce) {
+  std::string input;
+  for (int row = 0; row < 40; ++row)
+    input += fmt::format(R"({{"id": "r{0}", "tokens": [{0}, 2, 3], "max_tokens": {1}, "temperature": {2}}})", row + 1,
+                         1 + row * 7 % 30, row % 2) +
+             "\n";
+  const auto one = batch("in.jsonl", input, model_without_tokenizer(), {"--device", "cpu"});
+  const auto two = batch("in.jsonl", input, model_without_tokenizer(),
+                         {"--device", "cpu,cpu", "--batch-size", "3", "--json"});
+  EXPECT_EQ(last.exit_code, 0) << last.err;
+  EXPECT_EQ(json_lines(last.err).at(0)["rows"], 40);
+  ASSERT_EQ(two.size(), 40u);
+  for (const auto& [id, result] : two) EXPECT_EQ(result["token_ids"], one.at(id)["token_ids"]) << id;
 }
 
 TEST_F(Batch, StandardInputAndOutput) {

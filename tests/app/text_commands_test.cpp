@@ -32,6 +32,19 @@ TEST(TextCommands, TokenizeAndDetokenizeAnswerLineByLine) {
   EXPECT_EQ(texts[2]["error"], "the line is not a JSON object");
 }
 
+TEST(TextCommands, BenchSaysWhereNoStepHasAllRows) {
+  const auto bench = [](const char* batch) {
+    return run_chorus({"bench", "--model", demo, "--device", "cpu", "--threads", "1", "--batch", batch, "--generate",
+                       "8", "--prompt-tokens", "70"});
+  };
+  const std::string dash = "  -", note = "in no step did all";
+  const std::string two = bench("2").out, many = bench("64").out;  // prompts of 64 rows fill more than eight steps
+  EXPECT_EQ(two.find(note), std::string::npos) << two;
+  EXPECT_EQ(two.find(dash), std::string::npos) << two;
+  EXPECT_NE(many.find(note + " 64 rows"), std::string::npos) << many;
+  EXPECT_NE(many.find(dash), std::string::npos) << many;
+}
+
 TEST(TextCommands, TemplatePrintsThePromptAndNothingElse) {
   const std::string messages = R"([{"role": "user", "content": "hi"}])";
   const std::vector<std::string> base = {

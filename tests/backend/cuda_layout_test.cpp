@@ -107,6 +107,50 @@ TEST(CudaLayout, LargeAffineScalesAreHeldAsBf16) {
   }
 }
 
+struct StackCase {
+  const char* why;
+  Coded first, second;
+  float large_scale;  // of the second, or 0
+  PanelKind kind;
+};
+constexpr Coded wide = {Coding::affine, 8, 64, DType::f32}, narrow_groups = {Coding::affine, 8, 32};
+const StackCase stack_cases[] = {
+    {"alike", affine8, affine8, 0, PanelKind::affine8},
+    {"one scale is too large", affine8, affine8, 1, PanelKind::bf16},
+    {"bits", affine4, affine8, 0, PanelKind::bf16},
+    {"bits that fill the same place", affine4, {Coding::affine, 3, 64}, 0, PanelKind::bf16},
+    {"groups", affine8, narrow_groups, 0, PanelKind::bf16},
+    {"the scales' type", affine8, wide, 0, PanelKind::bf16},
+    {"one is not quantised", dense_bf16, affine8, 0, PanelKind::bf16},
+    {"one needs f32", affine8, dense_f32, 0, PanelKind::f32},
+    {"the other does", dense_f32, mxfp4, 0, PanelKind::f32},
+};
+
+TEST(CudaLayout, PartsThatDifferAreHeldAsTheirElements) {
+  for (const StackCase& c : stack_cases) {
+    SCOPED_TRACE(c.why);
+    Memory memory;
+    Random random(7);
+    const Matrix parts[] = {random_matrix(memory, random, c.first, 1, 20, 128),
+                            random_matrix(memory, random, c.second, 1, 30, 128)};
+    if (c.large_scale > 0) static_cast<bf16*>(parts[1].scales.raw())[3] = from_float<bf16>(c.large_scale);
+    PanelFormat f = cuda::format_for(parts);
+    EXPECT_EQ(f.kind, c.kind);
+    f.rows = 50;
+    std::vector<std::byte> panel(size_t(f.panel_bytes()));
+    cuda::lay_out_panel({parts}, 0, 0, f, panel.data());
+    std::vector<float> expected(128);
+    for (int row = 0; row < 50; ++row) {
+      dequantize_row(parts[row < 20 ? 0 : 1], 0, row < 20 ? row : row - 20, expected);
+      for (int64_t column = 0; column < 128; ++column) {
+        const float value = expected[size_t(column)];
+        EXPECT_EQ(element(panel.data(), f, row, column),
+                  f.kind == PanelKind::bf16 ? to_float(from_float<bf16>(value)) : value);
+      }
+    }
+  }
+}
+
 TEST(CudaLayout, AWordOfCodesMakesFourRegistersOfBf16) {
   Random random(5);
   for (int round = 0; round < 10000; ++round) {

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <optional>
+#include <tuple>
 
 #include "backend/cuda/cuda.h"
 #include "ops/random_ops.h"
@@ -293,6 +295,7 @@ struct ExpertsCase {
   const char* why;
   Coded coded;
   int64_t tokens, hidden, inner, experts, choices;
+  std::optional<Coded> up = {};  // if not coded like gate and down
 };
 const ExpertsCase experts_cases[] = {
     {"one token", mxfp4, 1, 64, 32, 4, 2},
@@ -309,20 +312,21 @@ const ExpertsCase experts_cases[] = {
     {"two multiprocessors, a chunk for some classes", mxfp4, 60, 128, 96, 4, 2},
     {"tiles of many to an expert", mxfp4, 150, 640, 576, 2, 1},
     {"affine, many to an expert", affine8, 150, 320, 192, 3, 2},
+    {"gate and up of different codings", affine4, 33, 128, 64, 8, 4, affine8},
 };
 
 TEST_F(Cuda, ExpertMlpAndItsRowRule) {
   for (const ExpertsCase& c : experts_cases) {
     SCOPED_TRACE(c.why);
-    const auto make = [&](int64_t rows, int64_t columns) {
-      return random_experts(memory_, random_, c.coded, c.experts, rows, columns, true);
+    const auto make = [&](const Coded& coded, int64_t rows, int64_t columns) {
+      return random_experts(memory_, random_, coded, c.experts, rows, columns, true);
     };
     ExpertMlp op{.x = random_.normals(memory_, {c.tokens, c.hidden}),
                  .experts = {},
                  .weights = {},
-                 .gate = make(c.inner, c.hidden),
-                 .up = make(c.inner, c.hidden),
-                 .down = make(c.hidden, c.inner),
+                 .gate = make(c.coded, c.inner, c.hidden),
+                 .up = make(c.up.value_or(c.coded), c.inner, c.hidden),
+                 .down = make(c.coded, c.hidden, c.inner),
                  .activation = {},
                  .out = memory_.make(DType::f32, {c.tokens, c.hidden})};
     std::vector<int32_t> experts;
@@ -338,7 +342,7 @@ TEST_F(Cuda, ExpertMlpAndItsRowRule) {
     op.weights = memory_.copy(weights, {c.tokens, c.choices});
     ExpertMlp on_device = op;
     on_device.x = up(op.x), on_device.experts = up(op.experts), on_device.weights = up(op.weights);
-    on_device.gate = backend_->place(op.gate), on_device.up = backend_->place(op.up);
+    std::tie(on_device.gate, on_device.up) = backend_->place_gate_up(op.gate, op.up);
     on_device.down = backend_->place(op.down), on_device.out = out(op.out.shape());
     run(on_device);
     const auto all = down<float>(on_device.out);

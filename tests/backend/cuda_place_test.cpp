@@ -20,7 +20,7 @@ class CudaPlace : public testing::Test {
   }
 
   void expect_laid_out(const Matrix& placed, std::span<const Matrix> parts) {
-    cuda::PanelFormat f = cuda::format_for(parts[0]);
+    cuda::PanelFormat f = cuda::format_for(parts);
     f.rows = placed.rows;
     std::vector<std::byte> expected(size_t(placed.matrices * f.panels() * f.panel_bytes())),
         actual(placed.data.bytes());
@@ -57,6 +57,26 @@ TEST_F(CudaPlace, StackedPartsAndExperts) {
     const ExpertLinear experts = random_experts(memory_, random_, coded, 5, 50, columns, false);
     expect_laid_out(backend_->place(experts).weight, {&experts.weight, 1});
   }
+}
+
+TEST_F(CudaPlace, StackedPartsOfDifferentCodings) {
+  const std::vector<Linear> parts = {random_linear(memory_, random_, affine4, 48, 384, false),
+                                     random_linear(memory_, random_, affine8, 16, 384, false),
+                                     random_linear(memory_, random_, dense_bf16, 16, 384, false)};
+  const std::vector<Matrix> weights = {parts[0].weight, parts[1].weight, parts[2].weight};
+  const Matrix placed = backend_->place(parts).weight;
+  EXPECT_EQ(placed.data.dtype(), DType::bf16);
+  expect_laid_out(placed, weights);
+}
+
+TEST_F(CudaPlace, GateAndUpAreHeldAlike) {
+  const ExpertLinear gate = random_experts(memory_, random_, mxfp4, 3, 50, 192, false);
+  const ExpertLinear up = random_experts(memory_, random_, mxfp4, 3, 50, 192, false);
+  EXPECT_EQ(backend_->place_gate_up(gate, up).first.weight.data.dtype(), DType::u8);
+  static_cast<uint8_t*>(up.weight.scales.raw())[0] = 129;
+  const auto [placed_gate, placed_up] = backend_->place_gate_up(gate, up);
+  EXPECT_EQ(placed_gate.weight.data.dtype(), DType::bf16);
+  EXPECT_EQ(placed_up.weight.data.dtype(), DType::bf16);
 }
 
 TEST_F(CudaPlace, MoreThanStagingHolds) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "backend/cuda/cuda.h"
+#include "chorus/replicas.h"
 #include "engine/model_state.h"
 #include "engine/row_rule.h"
 #include "golden/golden_model.h"
@@ -77,6 +78,25 @@ TEST_F(CudaEngine, DrawsTheCpusTokensButForNearTies) {
   std::printf("%zu of %zu tokens before a row's first difference\n", same_tokens, tokens);
   EXPECT_GE(same_tokens, tokens / 2);
   EXPECT_LE(strange, 2u) << "of 40 rows, at the first token that differs: routing may flip";
+}
+
+TEST_F(CudaEngine, TwoOnADeviceAnswerOneQueueAsOneDoes) {
+  const std::vector<Model> models = load_replicas(golden_.folder(), {.device = "cuda:0,cuda:0", .memory_bytes = 1 << 30});
+  ASSERT_EQ(models.size(), 2u);
+  const std::vector<Request> rows = random_rows(4, models[0].vocabulary());
+  const auto expected = run(load("cuda"), rows, {.max_rows = 40, .context = 256});
+  Replicas replicas(models, nullptr, {.max_rows = 3, .context = 256});
+  for (const Request& row : rows) replicas.add(row);
+  std::map<std::string, Result> results;
+  while (replicas.step([&](const Event& event) {
+    if (const auto* end = std::get_if<FinishedEvent>(&event)) results[end->result.id] = end->result;
+  })) {
+  }
+  ASSERT_EQ(results.size(), rows.size());
+  for (const auto& [id, result] : results) {
+    EXPECT_EQ(result.token_ids, expected.at(id).token_ids);
+    EXPECT_EQ(result.logprobs, expected.at(id).logprobs);
+  }
 }
 
 TEST_F(CudaEngine, StepsTakeNoMemoryAfterTheFirst) {

@@ -74,8 +74,11 @@ TEST_F(ReplicasTest, EndlessRowsAreGivenUpAtTheEnd) {
   EXPECT_TRUE(replicas.step([](const Event&) {}));
 }
 
-TEST_F(ReplicasTest, OneDeviceIsOneModel) {
+TEST_F(ReplicasTest, AModelPerDevice) {
   EXPECT_EQ(load_replicas(golden_.folder(), {.device = "cpu"}).size(), 1u);
+  EXPECT_EQ(load_replicas(golden_.folder(), {.device = "cpu,cpu"}).size(), 2u);
+  EXPECT_THROW(load_replicas(golden_.folder(), {.device = "cpu,"}), Error);
+  EXPECT_THROW(load_model(golden_.folder(), {.device = "cpu,cpu"}), Error);
 }
 
 }  // namespace

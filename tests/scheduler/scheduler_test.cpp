@@ -240,6 +240,30 @@ TEST(Scheduler, WindowPoolsOfExactlyAllWindowsPreemptNobody) {
 }
 
 // The memory rule: blocks for three rows, forty rows without a bound of their own.
+TEST(Scheduler, RowsRunTogetherInAPoolThatHoldsAllOfThemToTheirEnds) {
+  struct Case {
+    const char* why;
+    int64_t prompt, max_new;
+  };
+  const Case cases[] = {
+      {"a prompt's last block holds the answer, too", 70, 8},
+      {"an answer has a block of its own", 70, 16},
+      {"the last token needs no position", 70, 11},
+      {"one token", 80, 1},
+  };
+  constexpr int64_t rows = 3;
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.why);
+    Scheduler scheduler(limits(rows, 512, {{0, rows * ((c.prompt + c.max_new - 1 + 15) / 16)}}));
+    for (int32_t row = 0; row < rows; ++row)
+      scheduler.add({.prompt = tokens(c.prompt, 1000 * row), .max_new_tokens = c.max_new});
+    EXPECT_EQ(scheduler.next().rows.size(), size_t(rows));
+    scheduler.commit(std::vector<Outcome>(size_t(rows), {.token_id = 7, .finished = false}));
+    run_to_the_end(scheduler);
+    EXPECT_EQ(scheduler.counts().preemptions, 0);
+  }
+}
+
 TEST(Scheduler, ManyRowsWithoutBoundsEndInAPoolForThree) {
   Limits small = gpt_oss_limits(16, 3 * 32, 16 * 10);
   small.context = 512;

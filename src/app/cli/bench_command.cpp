@@ -33,7 +33,8 @@ struct Options {
 
 struct Measured {
   int64_t batch;
-  double prefill_s, decode_s;  // decode: the steps in which every row decodes
+  bool together;               // every row gave a token in one step: with that, prefill ends
+  double prefill_s, decode_s;  // decode: the steps after it in which every row decodes; there may be none
   double prefill_tokens, decode_tokens, generated;
   double step_s;                                // median of those steps
   StepCost cost;                                // of a step half-way through
@@ -88,6 +89,7 @@ Measured measure(const Model& model, const Options& o, int64_t batch, bool profi
                 .sampling = {},
                 .stop = {.max_tokens = o.generate, .stop = {}, .stop_token_ids = {}, .ignore_eos = true}});
   Measured m{.batch = batch,
+             .together = false,
              .prefill_s = 0,
              .decode_s = 0,
              .prefill_tokens = 0,
@@ -110,23 +112,21 @@ Measured measure(const Model& model, const Options& o, int64_t batch, bool profi
       if (end->result.error) throw Error(Fault::internal, "a row failed").with("error", *end->result.error);
     }
   };
-  bool prefilling = true;
   if (profile) start_profile(model);
-  for (int64_t answered = 0;;) {
+  for (;;) {
     const int64_t before = tokens;
     const Clock::time_point begin = Clock::now();
     if (!engine.step(count)) break;
     const double seconds = seconds_since(begin);
-    (prefilling ? m.prefill_s : m.all_decode_s) += seconds;
-    if (!prefilling && tokens - before == batch) steps.push_back(seconds);
-    answered = std::max(answered, tokens - before);
-    if (tokens - before < batch || !prefilling) continue;
-    prefilling = false;  // every row has its prompt behind it
+    (m.together ? m.all_decode_s : m.prefill_s) += seconds;
+    if (m.together && tokens - before == batch) steps.push_back(seconds);
+    if (tokens - before < batch || m.together) continue;
+    m.together = true;  // every row has its prompt behind it
     if (!profile) continue;
     m.prefill_ops = end_profile(model);
     start_profile(model);
   }
-  if (profile) (prefilling ? m.prefill_ops : m.decode_ops) = end_profile(model);
+  if (profile) (m.together ? m.decode_ops : m.prefill_ops) = end_profile(model);
   m.device_bytes = used_device_bytes(model);
   m.prefill_tokens = double(batch * o.prompt_tokens);
   m.generated = double(tokens);
@@ -137,6 +137,15 @@ Measured measure(const Model& model, const Options& o, int64_t batch, bool profi
     m.step_s = steps[steps.size() / 2];
   }
   return m;
+}
+
+double per_second(double tokens, double seconds) {
+  return seconds > 0 ? tokens / seconds : 0;
+}
+
+// Of the steps until all rows have their prompts behind them; 0: there was no such moment.
+double prefill_tps(const Measured& m) {
+  return m.together ? per_second(m.prefill_tokens, m.prefill_s) : 0;
 }
 
 // A device loads kernels when they are first launched: rows that fill a step come before those that are measured.
@@ -170,10 +179,10 @@ Json to_json(const Measured& m) {
   Json json = {{"batch", m.batch},
                {"prefill_tokens", m.prefill_tokens},
                {"prefill_s", m.prefill_s},
-               {"prefill_tps", m.prefill_s > 0 ? m.prefill_tokens / m.prefill_s : 0},
+               {"prefill_tps", prefill_tps(m)},
                {"decode_tokens", m.decode_tokens},
                {"decode_s", m.decode_s},
-               {"decode_tps", m.decode_s > 0 ? m.decode_tokens / m.decode_s : 0},
+               {"decode_tps", per_second(m.decode_tokens, m.decode_s)},
                {"whole_tps", m.generated / (m.prefill_s + m.all_decode_s)},
                {"step_ms", m.step_s * 1e3},
                {"step_bytes", m.cost.bytes},
@@ -207,15 +216,21 @@ std::string op_table(std::string_view phase, std::vector<OpCost> ops, double sec
   return text + fmt::format("  {:<30}  {:>8.3f}  {:>5.1f} %\n", "between the ops", rest, 100 * rest / seconds);
 }
 
+// What was not measured is a dash.
+std::string figure(double value, int decimals) {
+  return value > 0 ? fmt::format("{:.{}f}", value, decimals) : "-";
+}
+
 std::string table_line(const Measured& m, bool roofline) {
-  std::string line = fmt::format(
-      "{:>5}  {:>11.1f}  {:>11.1f}  {:>9.1f}  {:>9.2f}  {:>10}  {:>9.1f} %  {:>7.1f}", m.batch,
-      m.prefill_tokens / m.prefill_s, m.decode_s > 0 ? m.decode_tokens / m.decode_s : 0,
-      m.generated / (m.prefill_s + m.all_decode_s), m.step_s * 1e3,
-      bytes_text(m.cost.bytes), m.step_s > 0 ? 100 * m.cost.bytes / m.step_s / m.bandwidth : 0, m.bandwidth / 1e9);
+  std::string line =
+      fmt::format("{:>5}  {:>11}  {:>11}  {:>9.1f}  {:>9}  {:>10}  {:>9} %  {:>7.1f}", m.batch,
+                  figure(prefill_tps(m), 1), figure(per_second(m.decode_tokens, m.decode_s), 1),
+                  m.generated / (m.prefill_s + m.all_decode_s), figure(m.step_s * 1e3, 2), bytes_text(m.cost.bytes),
+                  figure(100 * per_second(m.cost.bytes, m.step_s) / m.bandwidth, 1), m.bandwidth / 1e9);
   if (roofline)
-    line +=
-        fmt::format("  {:>9.2f}  {:>8.1f}", m.cost.macs / 1e9, m.step_s > 0 ? m.cost.macs / m.step_s / 1e9 : 0);
+    line += fmt::format("  {:>9.2f}  {:>8}", m.cost.macs / 1e9, figure(per_second(m.cost.macs, m.step_s) / 1e9, 1));
+  if (m.decode_s == 0)
+    line += fmt::format("\n       in no step did all {} rows decode: give them more --generate or --memory", m.batch);
   return line + "\n";
 }
 
@@ -275,7 +290,7 @@ int run_bench(Options o) {
     else
       print(table_line(m, o.roofline) + (m.device_bytes > 0 ? memory_line(model, m) : ""));
     if (o.json || !o.roofline) continue;
-    print(op_table("prefill", m.prefill_ops, m.prefill_s, m.bandwidth, roofs.macs));
+    print(op_table(m.together ? "prefill" : "all steps", m.prefill_ops, m.prefill_s, m.bandwidth, roofs.macs));
     if (m.decode_s > 0) print(op_table("decode", m.decode_ops, m.all_decode_s, m.bandwidth, roofs.macs));
   }
   if (!o.json) return exit_ok;

@@ -66,7 +66,7 @@ void add_model_name(CLI::App& command, std::string& model) {
 }
 
 void add_load_options(CLI::App& command, LoadOptions& load) {
-  command.add_option("--device", load.device, "auto, cpu, cuda or cuda:INDEX; for a batch also cuda:all")
+  command.add_option("--device", load.device, "auto, cpu, cuda or cuda:INDEX; for a batch also cuda:all or several, with commas")
       ->capture_default_str();
   command.add_option("--threads", load.threads, "CPU threads; 0: all that this process may use")
       ->capture_default_str();

@@ -16,7 +16,7 @@ constexpr uint64_t driver_margin = uint64_t(768) << 20;  // kernels' code, local
 int index_of(std::string_view device) {
   const Error unknown = Error(Fault::usage, "unknown device")
                             .with("device", device)
-                            .with("known", "auto, cpu, cuda, cuda:INDEX; for a batch, cuda:all");
+                            .with("known", "auto, cpu, cuda, cuda:INDEX; for a batch, cuda:all or several, with commas");
   if (device == "cuda") return 0;
   if (!device.starts_with("cuda:")) throw unknown;
   int index = -1;

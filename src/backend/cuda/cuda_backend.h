@@ -52,7 +52,8 @@ class CudaBackend : public Backend {
 
   Linear place(std::span<const Linear> parts) override;
   ExpertLinear place(const ExpertLinear& experts) override;
-  Matrix place_table(const Matrix& embedding) override { return place_panels({&embedding, 1}); }
+  std::pair<ExpertLinear, ExpertLinear> place_gate_up(const ExpertLinear& gate, const ExpertLinear& up) override;
+  Matrix place_table(const Matrix& embedding) override { return place_panels({&embedding, 1}, format_for(embedding)); }
   Tensor place(const Tensor& vector) override;
   size_t placed_bytes() const override { return placed_bytes_; }
 
@@ -94,7 +95,9 @@ class CudaBackend : public Backend {
   void wait(std::string_view what);
   double elapsed(FunctionRef<void()> work);
   void record(GraphCache::Step& step, FunctionRef<Tensor()> body);
-  Matrix place_panels(std::span<const Matrix> parts);
+  /// The format's rows are counted anew.
+  Matrix place_panels(std::span<const Matrix> parts, PanelFormat format);
+  ExpertLinear place_experts(const ExpertLinear& experts, const PanelFormat& format);
   void stream_panels(const Stack& stack, const PanelFormat& format, std::byte* to);
   /// Whether the device itself makes panels of rows as they lie in the files; then stream_rows() sends those.
   static bool lays_out(const Matrix& m, const PanelFormat& format);

@@ -247,7 +247,7 @@ void CudaBackend::run(const ExpertMlp& op) {
         .with("actual", experts);
   if (gate.format.kind != up.format.kind || gate.format.group_size != up.format.group_size ||
       gate.format.wide_scales != up.format.wide_scales)
-    throw Error(Fault::model, "gate and up of the experts are quantised differently");
+    throw Error(Fault::internal, "gate and up of the experts were not placed together, by place_gate_up()");
   const Arena::Scope scope(workspace());
   const uint16_t* const x = round_inputs(op.x, gate.format);
   const int64_t most_tiles = pairs / 8 + std::min(experts, pairs);  // of 8 pairs; larger tiles are fewer

@@ -129,6 +129,21 @@ PanelFormat format_for(const Matrix& m) {
   return f;
 }
 
+PanelFormat format_for(std::span<const Matrix> parts) {
+  PanelFormat f = format_for(parts[0]);
+  for (const Matrix& part : parts) {
+    const PanelFormat own = format_for(part);
+    if (own.kind == f.kind && own.wide_scales == f.wide_scales && own.group_size == f.group_size &&
+        (!f.quantised() || part.bits == parts[0].bits))
+      continue;
+    const bool wide = own.kind == PanelKind::f32 || f.kind == PanelKind::f32;
+    f.kind = wide ? PanelKind::f32 : PanelKind::bf16;
+    f.wide_scales = false;
+    f.group_size = 0;
+  }
+  return f;
+}
+
 DType type_of(const PanelFormat& f) {
   if (f.kind == PanelKind::bf16) return DType::bf16;
   if (f.kind == PanelKind::f32) return DType::f32;

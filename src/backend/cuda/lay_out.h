@@ -8,7 +8,7 @@
 
 namespace chorus::cuda {
 
-/// Matrices of one coding, one under the other.
+/// Matrices of equal inputs, one under the other; their codings differ only where the panels are not quantised.
 struct Stack {
   std::span<const Matrix> parts;
 
@@ -18,6 +18,9 @@ struct Stack {
 
 /// The panels that hold a matrix of the files.
 PanelFormat format_for(const Matrix& m);
+/// One for all parts of a stack, or for matrices that a kernel reads together; its rows are the first's. Where their own
+/// differ it is that of their elements: bf16, or f32 if one of them needs that.
+PanelFormat format_for(std::span<const Matrix> parts);
 /// Of a placed one: its data's type says what the panels hold (type_of).
 PanelFormat format_of(const Matrix& placed);
 DType type_of(const PanelFormat& format);

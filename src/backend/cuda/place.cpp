@@ -1,6 +1,7 @@
 // From the mapped files to panels (panel_format.h). Usual codings go to the device as they are, and it lays them
 // out (lay_out.cu); others the host lays out in pinned memory while the panels before them are on their way.
 #include <algorithm>
+#include <array>
 
 #include "backend/cuda/cuda_backend.h"
 #include "chorus/error.h"
@@ -26,17 +27,13 @@ void CudaBackend::stream_panels(const Stack& stack, const PanelFormat& f, std::b
     }
 }
 
-Matrix CudaBackend::place_panels(std::span<const Matrix> parts) {
+Matrix CudaBackend::place_panels(std::span<const Matrix> parts, PanelFormat f) {
   use_device();
-  PanelFormat f = format_for(parts[0]);
   if (f.quantised() && f.columns % 32 != 0)
     throw Error(Fault::model, "a quantised matrix needs inputs in multiples of 32").with("inputs", f.columns);
   f.rows = 0;
   for (const Matrix& part : parts) {
-    const PanelFormat own = format_for(part);
-    if (own.kind != f.kind || part.group_size != parts[0].group_size || part.columns != f.columns ||
-        part.bits != parts[0].bits || own.wide_scales != f.wide_scales)
-      throw Error(Fault::model, "q, k and v are quantised differently");
+    if (part.columns != f.columns) throw Error(Fault::internal, "stacked matrices have different inputs");
     f.rows += part.rows;
   }
   Matrix placed = parts[0];
@@ -64,16 +61,25 @@ Linear CudaBackend::place(std::span<const Linear> parts) {
     for (int64_t i = 0; !part.bias.empty() && i < part.outputs(); ++i)
       bias.push_back(load_float(part.bias.dtype(), part.bias.raw(), i));
   }
-  Linear placed{.weight = place_panels(matrices), .bias = {}};
+  Linear placed{.weight = place_panels(matrices, format_for(matrices)), .bias = {}};
   if (bias.empty()) return placed;
   placed.bias = allocate(DType::f32, {int64_t(bias.size())});
   upload(placed.bias, bias.data(), placed.bias.bytes());
   return placed;
 }
 
-ExpertLinear CudaBackend::place(const ExpertLinear& experts) {
-  return {.weight = place_panels({&experts.weight, 1}),
+ExpertLinear CudaBackend::place_experts(const ExpertLinear& experts, const PanelFormat& format) {
+  return {.weight = place_panels({&experts.weight, 1}, format),
           .bias = experts.bias.empty() ? Tensor() : place(experts.bias)};
+}
+
+ExpertLinear CudaBackend::place(const ExpertLinear& experts) {
+  return place_experts(experts, format_for(experts.weight));
+}
+
+std::pair<ExpertLinear, ExpertLinear> CudaBackend::place_gate_up(const ExpertLinear& gate, const ExpertLinear& up) {
+  const PanelFormat f = format_for(std::array{gate.weight, up.weight});
+  return {place_experts(gate, f), place_experts(up, f)};
 }
 
 Tensor CudaBackend::place(const Tensor& vector) {
