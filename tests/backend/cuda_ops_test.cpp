@@ -24,6 +24,10 @@ double relative_error(const std::vector<float>& actual, const reference::Values&
   return std::sqrt(difference / (norm + 1e-300));
 }
 
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
 class Cuda : public testing::Test {
  protected:
   void SetUp() override {
@@ -78,6 +82,28 @@ class Cuda : public testing::Test {
     run(op);
     EXPECT_EQ(down<float>(op.out), sum);
   }
+  /// The next norm has the bits that RmsNorm gives of the sum with the residual, and changes nothing of it.
+  void expect_next_norm(ExpertMlp op) {
+    const Shape shape = op.x.shape();
+    const Tensor residual = up(random_.normals(memory_, shape));
+    op.residual = residual, op.out = out(shape);
+    run(op);
+    const RmsNorm norm{.x = op.out,
+                       .weight = up(random_.normals(memory_, {shape[1]})),
+                       .eps = 1e-5f,
+                       .out = out(shape)};
+    run(norm);
+    const auto sum = down<float>(op.out), normed = down<float>(norm.out);
+    op.next_norm = norm.weight, op.eps = norm.eps;
+    op.out = out(shape), op.next_normed = out(shape);
+    run(op);
+    EXPECT_TRUE(same_bits(down<float>(op.out), sum));
+    EXPECT_TRUE(same_bits(down<float>(op.next_normed), normed));
+    op.out = residual, op.next_normed = out(shape, DType::bf16);  // as a model has it
+    run(op);
+    EXPECT_TRUE(same_bits(down<float>(op.out), sum));
+    expect_rounded(op.next_normed, normed);
+  }
   /// A result in bf16 is the one in f32, rounded.
   void expect_rounded(const Tensor& rounded, const std::vector<float>& values) {
     const auto bits = down<bf16>(rounded);
@@ -103,10 +129,6 @@ class Cuda : public testing::Test {
   Random random_{3};
   std::unique_ptr<Backend> backend_;
 };
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
 
 /// The same bits, row by row, for the first rows of a step and the whole of it.
 std::vector<float> first_rows(const std::vector<float>& all, int64_t rows, int64_t columns) {
@@ -304,6 +326,8 @@ const ExpertsCase experts_cases[] = {
     {"gpt-oss's widths", mxfp4, 29, 2880, 2880, 4, 2},
     {"tiles of many to an expert", mxfp4, 150, 640, 576, 2, 1},
     {"affine, many to an expert", affine8, 150, 320, 192, 3, 2},
+    {"rows of no multiple of 4", dense_bf16, 7, 70, 48, 4, 2},
+    {"rows longer than the registers", mxfp4, 5, 4160, 64, 4, 3},
 };
 
 TEST_F(Cuda, ExpertMlpAndItsRowRule) {
@@ -339,6 +363,7 @@ TEST_F(Cuda, ExpertMlpAndItsRowRule) {
     const auto all = down<float>(on_device.out);
     EXPECT_LE(relative_error(all, reference::expert_mlp(op)), 1e-2);
     expect_residual_added(on_device, all);
+    expect_next_norm(on_device);
     ExpertMlp first = on_device;
     first.x = on_device.x.rows(0, 1), first.experts = on_device.experts.rows(0, 1);
     first.weights = on_device.weights.rows(0, 1), first.out = out({1, c.hidden});
