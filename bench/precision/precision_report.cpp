@@ -37,7 +37,13 @@ class RecordingBackend final : public cpu::CpuBackend {
   void run(const MatMul& op) override { run_and_add(op); }
   void run(const RopeStore& op) override { run_rounded(op); }
   void run(const PagedAttention& op) override { run_rounded(op); }
-  void run(const ExpertMlp& op) override { run_and_add(op); }
+  void run(const ExpertMlp& op) override {
+    ExpertMlp sum = op;
+    sum.next_norm = {};
+    run_and_add(sum);  // which is rounded before it is normed
+    if (op.next_norm.empty()) return;
+    run(RmsNorm{.x = op.out, .weight = op.next_norm, .eps = op.eps, .out = op.next_normed});
+  }
   void next_pass() { norm_ = 0; }
 
   std::vector<std::vector<float>> norms;  // [norm][tokens * hidden]

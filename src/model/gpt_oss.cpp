@@ -53,10 +53,9 @@ class GptOss final : public LanguageModel {
 };
 
 void add_attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& step, const KvLayer& kv,
-                   const Tensor& angles, const Tensor& x) {
+                   const Tensor& angles, const Tensor& normed, const Tensor& x) {
   const Arena::Scope temporaries = ops.scope();
   const Step::Pool& pool = step.pools[w.pool];
-  const Tensor normed = ops.rms_norm(x, w.attn_norm, c.eps);  // [T, H]
   const Tensor qkv = ops.linear(normed, w.qkv).view({step.tokens(), c.heads + 2 * c.kv_heads, c.head_dim});
   const Tensor q = ops.rope_store(qkv, angles, pool.slots, kv);  // [T, N, D]
   const Tensor mixed = ops.paged_attention({.q = q,
@@ -73,7 +72,8 @@ void add_attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& 
   ops.add_linear(x, mixed.view({step.tokens(), c.heads * c.head_dim}), w.o);
 }
 
-void add_experts(Ops& ops, const GptOssConfig& c, const Layer& w, const Tensor& x) {
+void add_experts(Ops& ops, const GptOssConfig& c, const Layer& w, const Tensor& x, const Tensor& next_norm,
+                 const Tensor& next_normed) {
   const Arena::Scope temporaries = ops.scope();
   const auto [normed, ids, weights] =  // [T, H], [T, K], [T, K]
       ops.norm_and_route(x, w.mlp_norm, c.eps, w.router, c.experts_per_token);
@@ -84,16 +84,21 @@ void add_experts(Ops& ops, const GptOssConfig& c, const Layer& w, const Tensor& 
                          .up = w.up,
                          .down = w.down,
                          .activation = {.alpha = 1.702f, .limit = c.swiglu_limit},
-                         .out = {}});
+                         .out = {},
+                         .next_norm = next_norm,
+                         .eps = c.eps,
+                         .next_normed = next_normed});
 }
 
 Tensor GptOss::forward(Ops& ops, const Step& step, const KvCache& kv) const {
   const Tensor x = ops.embedding(embed_tokens_, step.token_ids);                              // [T, H]
   const Tensor angles = ops.rope_angles(step.positions, rope_frequencies_, config_.rope.scale);  // [T, 2, D/2]
+  const Tensor normed = ops.rms_norm(x, layers_[0].attn_norm, config_.eps);  // [T, H], what a layer's attention takes
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& w = layers_[i];
-    add_attention(ops, config_, w, step, kv.layers[i], angles, x);  // x += o(attention(norm(x)))
-    add_experts(ops, config_, w, x);                                // x += experts(norm(x))
+    const Tensor next_norm = i + 1 < layers_.size() ? layers_[i + 1].attn_norm : Tensor();
+    add_attention(ops, config_, w, step, kv.layers[i], angles, normed, x);  // x += o(attention(normed))
+    add_experts(ops, config_, w, x, next_norm, normed);  // x += experts(norm(x)); normed = next_norm(x)
   }
   const Tensor last = ops.rows(x, step.logit_tokens);  // a prefill wants logits of its last token only
   return ops.linear(ops.rms_norm(last, norm_, config_.eps), lm_head_);  // [L, V]

@@ -130,6 +130,11 @@ void check(const ExpertMlp& op) {
   require_shape(op.out, op.x.shape(), "ExpertMlp", "out");
   require(!same_memory(op.out, op.x), "ExpertMlp", "out", "not x");
   if (!op.residual.empty()) require_tensor(op.residual, op.x.shape(), DType::f32, "ExpertMlp", "residual");
+  if (op.next_norm.empty()) return;
+  require_tensor(op.next_norm, {hidden}, DType::f32, "ExpertMlp", "next_norm");
+  require(op.eps > 0, "ExpertMlp", "eps", "> 0");
+  require_shape(op.next_normed, op.x.shape(), "ExpertMlp", "next_normed");
+  require(!same_memory(op.next_normed, op.out), "ExpertMlp", "next_normed", "not out");
 }
 
 }  // namespace chorus

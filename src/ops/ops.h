@@ -27,7 +27,7 @@ class Ops {
   };
   Routed norm_and_route(const Tensor& x, const Tensor& norm, float eps, const Linear& router,
                         int64_t experts_per_token);
-  void add_expert_mlp(const Tensor& to, ExpertMlp op);                                // to += the experts
+  void add_expert_mlp(const Tensor& to, ExpertMlp op);  // to += the experts; with next_norm, next_normed = its norm
   Tensor rows(const Tensor& x, const Tensor& index);                                  // [L, H]
   void draw(const Draw& op) { run(op); }
 

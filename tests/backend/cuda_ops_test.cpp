@@ -26,6 +26,10 @@ double relative_error(const std::vector<float>& actual, const reference::Values&
   return std::sqrt(difference / (norm + 1e-300));
 }
 
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
 class Cuda : public testing::Test {
  protected:
   void SetUp() override {
@@ -80,6 +84,28 @@ class Cuda : public testing::Test {
     run(op);
     EXPECT_EQ(down<float>(op.out), sum);
   }
+  /// The next norm has the bits that RmsNorm gives of the sum with the residual, and changes nothing of it.
+  void expect_next_norm(ExpertMlp op) {
+    const Shape shape = op.x.shape();
+    const Tensor residual = up(random_.normals(memory_, shape));
+    op.residual = residual, op.out = out(shape);
+    run(op);
+    const RmsNorm norm{.x = op.out,
+                       .weight = up(random_.normals(memory_, {shape[1]})),
+                       .eps = 1e-5f,
+                       .out = out(shape)};
+    run(norm);
+    const auto sum = down<float>(op.out), normed = down<float>(norm.out);
+    op.next_norm = norm.weight, op.eps = norm.eps;
+    op.out = out(shape), op.next_normed = out(shape);
+    run(op);
+    EXPECT_TRUE(same_bits(down<float>(op.out), sum));
+    EXPECT_TRUE(same_bits(down<float>(op.next_normed), normed));
+    op.out = residual, op.next_normed = out(shape, DType::bf16);  // as a model has it
+    run(op);
+    EXPECT_TRUE(same_bits(down<float>(op.out), sum));
+    expect_rounded(op.next_normed, normed);
+  }
   /// A result in bf16 is the one in f32, rounded.
   void expect_rounded(const Tensor& rounded, const std::vector<float>& values) {
     const auto bits = down<bf16>(rounded);
@@ -105,10 +131,6 @@ class Cuda : public testing::Test {
   Random random_{3};
   std::unique_ptr<Backend> backend_;
 };
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
 
 /// The same bits, row by row, for the first rows of a step and the whole of it.
 std::vector<float> first_rows(const std::vector<float>& all, int64_t rows, int64_t columns) {
@@ -306,13 +328,15 @@ const ExpertsCase experts_cases[] = {
     {"not quantised", dense_bf16, 20, 64, 48, 8, 4},
     {"gpt-oss's widths", mxfp4, 29, 2880, 2880, 4, 2},
     {"few to an expert", mxfp4, 24, 1472, 1216, 8, 2},
-    {"so many that two multiprocessors share a tile", mxfp4, 40, 1472, 1216, 3, 2},
+    {"more to an expert", mxfp4, 40, 1472, 1216, 3, 2},
     {"few to an expert, of 4 bits", affine4, 16, 1472, 1216, 3, 2},
-    {"two multiprocessors, an odd number of panels", affine8, 60, 448, 320, 5, 2},
-    {"two multiprocessors, a chunk for some classes", mxfp4, 60, 128, 96, 4, 2},
+    {"more to an expert, of 8 bits", affine8, 60, 448, 320, 5, 2},
+    {"more to an expert, fewer chunks than classes", mxfp4, 60, 128, 96, 4, 2},
     {"tiles of many to an expert", mxfp4, 150, 640, 576, 2, 1},
     {"affine, many to an expert", affine8, 150, 320, 192, 3, 2},
     {"gate and up of different codings", affine4, 33, 128, 64, 8, 4, affine8},
+    {"rows of no multiple of 4", dense_bf16, 7, 70, 48, 4, 2},
+    {"rows longer than the registers", mxfp4, 5, 4160, 64, 4, 3},
 };
 
 TEST_F(Cuda, ExpertMlpAndItsRowRule) {
@@ -348,6 +372,7 @@ TEST_F(Cuda, ExpertMlpAndItsRowRule) {
     const auto all = down<float>(on_device.out);
     EXPECT_LE(relative_error(all, reference::expert_mlp(op)), 1e-2);
     expect_residual_added(on_device, all);
+    expect_next_norm(on_device);
     for (const int64_t n : {int64_t(1), c.tokens / 4, c.tokens / 2}) {
       if (n == 0) continue;
       SCOPED_TRACE(n);

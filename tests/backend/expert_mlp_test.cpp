@@ -70,6 +70,25 @@ ExpertMlp random_op(Memory& memory, Random& random, const Case& c) {
           .out = {}};
 }
 
+/// The next norm has the bits that RmsNorm gives of the sum with the residual, and changes nothing of it.
+void expect_next_norm(CpuBackend& backend, ExpertMlp op) {
+  Memory memory;
+  Random random(10);
+  const RmsNorm norm{.x = result(memory, op.out.shape()),
+                     .weight = random.normals(memory, {op.x.size(1)}),
+                     .eps = 1e-5f,
+                     .out = result(memory, op.out.shape())};
+  op.residual = random.normals(memory, op.out.shape());
+  op.out = norm.x;
+  run(backend, op);
+  run(backend, norm);
+  op.out = result(memory, op.out.shape());
+  op.next_norm = norm.weight, op.eps = norm.eps, op.next_normed = result(memory, op.out.shape());
+  run(backend, op);
+  EXPECT_TRUE(same_bits(op.out.values<float>(), norm.x.values<float>()));
+  EXPECT_TRUE(same_bits(op.next_normed.values<float>(), norm.out.values<float>()));
+}
+
 void expect_reference(Memory& memory, ExpertMlp op, const Coded& coded) {
   const reference::Values expected = reference::expert_mlp(op);
   const ExpertMlp files = op;
@@ -84,6 +103,7 @@ void expect_reference(Memory& memory, ExpertMlp op, const Coded& coded) {
     const bool int8_inputs = fast && (coded.coding == Coding::affine || coded.coding == Coding::mxfp4);
     EXPECT_LE(relative_l2(op.out.values<float>(), expected), int8_inputs ? 2e-2 : 2e-6);
     expect_residual_added(*backend, op);
+    expect_next_norm(*backend, op);
   }
 }
 

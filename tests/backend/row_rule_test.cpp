@@ -81,7 +81,9 @@ TEST(RowRule, ExpertMlp) {
                     .up = random_experts(memory, random, coded, count, inner, hidden, true),
                     .down = random_experts(memory, random, coded, count, hidden, inner, true),
                     .activation = {},
-                    .out = {}};
+                    .out = {},
+                    .next_norm = random.normals(memory, {hidden}),
+                    .eps = 1e-5f};
     for (int64_t t = 0; t < 64; ++t) {
       std::vector<int32_t> ids = {0, 1, 2, 3, 4, 5, 6, 7};
       random.shuffle(ids);
@@ -104,8 +106,14 @@ TEST(RowRule, ExpertMlp) {
         op.up = placed[b][1]->linear;
         op.down = placed[b][2]->linear;
         op.out = result(out, {s.tokens, hidden});
+        op.next_normed = result(out, {s.tokens, hidden});
         run(backend, op);
-        return op.out;
+        const Tensor all = out.make(DType::f32, {s.tokens, 2, hidden});
+        for (int64_t t = 0; t < s.tokens; ++t) {
+          std::copy_n(op.out.row<float>(t).data(), hidden, all.row<float>(t).data());
+          std::copy_n(op.next_normed.row<float>(t).data(), hidden, all.row<float>(t).data() + hidden);
+        }
+        return all;
       });
     });
   }

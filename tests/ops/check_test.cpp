@@ -88,7 +88,10 @@ ExpertMlp sound(Type<ExpertMlp>) {
           .up = experts(6, 12, 10),
           .down = experts(6, 10, 12),
           .activation = {},
-          .out = f32({3, 10}, 1)};
+          .out = f32({3, 10}, 1),
+          .next_norm = f32({10}),
+          .eps = 1e-5f,
+          .next_normed = f32({3, 10})};
 }
 
 /// A way to break an op of this kind, and the field that the error must name.
@@ -337,7 +340,15 @@ TEST(Check, ExpertMlp) {
                      [](Op& op) {
                        op.out = f32({3, 12}, 1);
                      }},
-                    {"out", "is x", [](Op& op) { op.out = op.x; }}});
+                    {"out", "is x", [](Op& op) { op.out = op.x; }},
+                    {"next_norm", "another width", [](Op& op) { op.next_norm = f32({11}); }},
+                    {"next_norm", "not f32", [](Op& op) { op.next_norm = bf16_tensor({10}); }},
+                    {"eps", "zero", [](Op& op) { op.eps = 0; }},
+                    {"next_normed", "not like x",
+                     [](Op& op) {
+                       op.next_normed = f32({3, 9});
+                     }},
+                    {"next_normed", "is out", [](Op& op) { op.next_normed = op.out; }}});
 }
 
 }  // namespace

@@ -142,6 +142,7 @@ void CpuBackend::run(const ExpertMlp& op) {
     const float* residual = op.residual.empty() ? nullptr : op.residual.data<float>() + t * hidden;
     for (int64_t h = 0; h < hidden; ++h) out[h] = residual != nullptr ? residual[h] + sum[h] : sum[h];
   });
+  if (!op.next_norm.empty()) run(RmsNorm{.x = op.out, .weight = op.next_norm, .eps = op.eps, .out = op.next_normed});
 }
 
 }  // namespace chorus::cpu

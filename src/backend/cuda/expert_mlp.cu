@@ -1,6 +1,8 @@
 // The experts: (token, choice) pairs sorted by expert on the device, cut into tiles of one expert's pairs, and
 // their inputs gathered in that order; gate, up and the activation in one kernel, down with its routing weight in
-// the next, then every token's choices added in order. An expert's weights are read once per tile.
+// the next, then every token's choices added in order and, in the same kernel, normed for the next layer. An expert's
+// weights are read once per tile.
+#include "backend/cuda/norm_row.cuh"
 #include "backend/cuda/panel_product.cuh"
 #include "chorus/error.h"
 
@@ -217,16 +219,65 @@ struct Down {
   }
 };
 
-// Grid: tokens x slices of the columns.
-__global__ void combine_kernel(const float* parts, int choices, const float* residual, float* out,
-                               int64_t columns) {
+struct CombineArgs {
+  const float *parts, *residual;
+  int choices, columns;
+  float* out;
+  const float* next_norm;  ///< or null
+  float eps;
+  FloatOut next_normed;
+};
+
+__device__ inline float4 operator+(const float4& a, const float4& b) {
+  return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
+}
+
+/// The residual and a token's choices in their order; what is loaded goes to `out`, too.
+struct CombinedRow {
+  const float *parts, *residual;
+  int choices, columns;
+  float* out;
+
+  __device__ void combine(int h) const {
+    float sum = 0;
+    for (int j = 0; j < choices; ++j) sum += parts[int64_t(j) * columns + h];
+    out[h] = residual != nullptr ? residual[h] + sum : sum;
+  }
+  __device__ void load(int hidden, float4 (&quads)[norm_quads]) const {  // quads: zeros
+    const auto at = [](const float* x) { return *reinterpret_cast<const float4*>(x); };
+    for (int j = 0; j < choices; ++j)
+      for_each_quad_of_row(
+          hidden, [&](int i, int h) { quads[i] = quads[i] + at(parts + int64_t(j) * columns + h); });
+    if (residual != nullptr)
+      for_each_quad_of_row(hidden, [&](int i, int h) { quads[i] = at(residual + h) + quads[i]; });
+    for_each_quad_of_row(hidden, [&](int i, int h) { *reinterpret_cast<float4*>(out + h) = quads[i]; });
+  }
+};
+
+// A block per token.
+template <bool in_registers>
+__global__ void __launch_bounds__(norm_threads) combine_kernel(const __grid_constant__ CombineArgs a) {
   let_next_start();
-  wait_for_inputs();
-  const int64_t t = blockIdx.x, c = int64_t(blockIdx.y) * blockDim.x + threadIdx.x;
-  if (c >= columns) return;
-  float sum = 0;
-  for (int j = 0; j < choices; ++j) sum += parts[(t * choices + j) * columns + c];
-  out[t * columns + c] = residual != nullptr ? residual[t * columns + c] + sum : sum;
+  __shared__ float warp_sums[norm_threads / 32];
+  const int64_t first = int64_t(blockIdx.x) * a.columns;
+  const CombinedRow row{.parts = a.parts + first * a.choices,
+                        .residual = a.residual != nullptr ? a.residual + first : nullptr,
+                        .choices = a.choices,
+                        .columns = a.columns,
+                        .out = a.out + first};
+  const auto put = [&](int h, const auto& v) { a.next_normed.put(first + h, v); };
+  if constexpr (in_registers) {
+    if (a.next_norm != nullptr) return norm_row<true>(row, a.next_norm, a.eps, a.columns, 1, warp_sums, put);
+    wait_for_inputs();
+    float4 quads[norm_quads] = {};
+    row.load(a.columns, quads);
+  } else {
+    wait_for_inputs();
+    for (int h = int(threadIdx.x); h < a.columns; h += norm_threads) row.combine(h);
+    // A thread finds in `out` what it has put there itself.
+    if (a.next_norm != nullptr)
+      norm_row<false>(RowAt{row.out}, a.next_norm, a.eps, a.columns, 1, warp_sums, put);
+  }
 }
 
 Weights weights_of(const ExpertLinear& experts) {
@@ -320,9 +371,16 @@ void CudaBackend::run(const ExpertMlp& op) {
     multiply.template operator()<40, 1, 1, 2>();
   else
     multiply.template operator()<64, 1, 1, 2>();
-  launch("expert_combine", combine_kernel,
-         {.x = tokens, .y = (op.x.size(1) + 255) / 256, .threads = 256, .overlap = true}, parts, int(choices),
-         op.residual.empty() ? nullptr : op.residual.data<float>(), op.out.data<float>(), op.x.size(1));
+  launch("expert_combine", norm_in_registers(op.x.size(1)) ? combine_kernel<true> : combine_kernel<false>,
+         {.x = tokens, .threads = norm_threads, .overlap = true},
+         CombineArgs{.parts = parts,
+                     .residual = op.residual.empty() ? nullptr : op.residual.data<float>(),
+                     .choices = int(choices),
+                     .columns = int(op.x.size(1)),
+                     .out = op.out.data<float>(),
+                     .next_norm = op.next_norm.empty() ? nullptr : op.next_norm.data<float>(),
+                     .eps = op.eps,
+                     .next_normed = FloatOut(op.next_normed)});
 }
 
 }  // namespace chorus::cuda

@@ -155,7 +155,7 @@ __device__ __forceinline__ void route(const RoutingArgs& a, int part) {
 
   if (const int t = warp / (norm_threads / 32); t < here) {
     float* const inputs = shared.inputs + t * shared.columns;
-    norm_row<in_registers>(a.x + (first + t) * hidden, a.norm, a.eps, hidden, t + 1,
+    norm_row<in_registers>(RowAt{a.x + (first + t) * hidden}, a.norm, a.eps, hidden, t + 1,
                            shared.warp_sums + t * (norm_threads / 32), [&](int h, const auto& v) {
                              *reinterpret_cast<std::decay_t<decltype(v)>*>(inputs + h) = v;
                              if (part == 0) a.normed.put((first + t) * hidden + h, v);

@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(norm_threads)
   let_next_start();
   __shared__ float warp_sums[norm_threads / 32];
   const int64_t first = int64_t(blockIdx.x) * hidden;
-  norm_row<in_registers>(x + first, weight, eps, hidden, 1, warp_sums,
+  norm_row<in_registers>(RowAt{x + first}, weight, eps, hidden, 1, warp_sums,
                          [&](int h, const auto& v) { out.put(first + h, v); });
 }
 

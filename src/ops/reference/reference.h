@@ -8,7 +8,7 @@ namespace chorus::reference {
 
 /// What every op means, in doubles and in the plainest way: one loop per index of the formula. Backends are tested
 /// against these. Tensors are f32 in host memory, matrices lie as in the files (Layout::rows); results have the
-/// shape of op.out, which is not written.
+/// shape of op.out, which is not written. (ExpertMlp's next norm is rms_norm of what expert_mlp gives.)
 using Values = std::vector<double>;
 
 Values embedding(const Embedding& op);
