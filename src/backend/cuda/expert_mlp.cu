@@ -10,7 +10,7 @@ namespace chorus::cuda {
 namespace {
 
 constexpr int64_t max_experts = 4096;  // their counts lie in shared memory
-constexpr int gather_threads = 512;
+constexpr int gather_threads = 512, rows_ahead = 4;
 
 /// Tile i holds pairs order[first .. first + count) of one expert.
 struct Tile {
@@ -70,9 +70,17 @@ __device__ __forceinline__ void for_each_of_segment(const GatherArgs& a, F&& f) 
 __global__ void __launch_bounds__(gather_threads) gather_kernel(const __grid_constant__ GatherArgs a) {
   let_next_start();
   wait_for_inputs();
+  const int thread = int(threadIdx.x), own = int((a.pairs - blockIdx.x + gridDim.x - 1) / gridDim.x);
+  const auto row = [&](int j) {
+    return a.x + (int64_t(j) * gridDim.x + blockIdx.x) / a.choices * a.row_vectors;
+  };
+  uint4 ahead[rows_ahead];  // the first rows, on their way while the pairs are sorted
+#pragma unroll
+  for (int j = 0; j < rows_ahead; ++j)
+    if (j < own && thread < a.row_vectors) ahead[j] = row(j)[thread];
   extern __shared__ int32_t next[];  // [segment][expert] its pairs there; then where its next one goes
   int32_t* const positions = next + a.segments * a.expert_count;  // of this block's pairs
-  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, experts = a.expert_count;
+  const int warp = thread / 32, lane = int(threadIdx.x) % 32, experts = a.expert_count;
   for (int i = int(threadIdx.x); i < a.segments * experts; i += gather_threads) next[i] = 0;
   __syncthreads();
   for_each_of_segment(a, [&](int64_t, int expert, unsigned same) {
@@ -117,13 +125,14 @@ __global__ void __launch_bounds__(gather_threads) gather_kernel(const __grid_con
     positions[i / gridDim.x] = position;
   });
   __syncthreads();
-  const int own = int((a.pairs - blockIdx.x + gridDim.x - 1) / gridDim.x);
   auto* const to = reinterpret_cast<uint4*>(a.out.x);
-  for (int v = int(threadIdx.x); v < own * a.row_vectors; v += gather_threads) {
-    const int j = v / a.row_vectors, at = v % a.row_vectors;
-    const int64_t token = (int64_t(j) * gridDim.x + blockIdx.x) / a.choices;
-    to[int64_t(positions[j]) * a.row_vectors + at] = a.x[token * a.row_vectors + at];
-  }
+  const auto place_of = [&](int j) { return to + int64_t(positions[j]) * a.row_vectors; };
+#pragma unroll
+  for (int j = 0; j < rows_ahead; ++j)
+    if (j < own && thread < a.row_vectors) place_of(j)[thread] = ahead[j];
+  for (int j = 0; j < own; ++j)
+    for (int v = thread + (j < rows_ahead ? gather_threads : 0); v < a.row_vectors; v += gather_threads)
+      place_of(j)[v] = row(j)[v];
 }
 
 /// A stack of placed matrices with their biases [E, rows].

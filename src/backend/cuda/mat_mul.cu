@@ -96,7 +96,8 @@ void CudaBackend::run(const MatMul& op) {
                                     .out = op.out.data<float>(),
                                     .tokens = tokens};
     dispatch_coded(f, [&]<typename Coded>() {
-      using S = Shape<Coded, 1, n_tokens, groups, stage_chunks, most_blocks>;
+      constexpr int fitting = Coded::kind == PanelKind::f32 ? std::min(groups, 2) : groups;  // in shared memory
+      using S = Shape<Coded, 1, n_tokens, fitting, stage_chunks, most_blocks>;
       using Split = std::conditional_t<large, Shape<Coded, 1, n_tokens, 1, 1, 3, true>, S>;
       launch_product<S, Split>("mat_mul", f.panels(), (tokens + n_tokens - 1) / n_tokens,
                                {x, tokens, f.padded_columns()}, product);
@@ -113,7 +114,7 @@ void CudaBackend::run(const MatMul& op) {
   else if (tokens <= 64)
     multiply.template operator()<64, 1, 2, 3>();
   else if (tokens <= 104)
-    multiply.template operator()<104, 2, 1, 1>();
+    multiply.template operator()<104, 3, 1, 1>();
   else
     multiply.template operator()<128, 2, 1, 1>();
 }
