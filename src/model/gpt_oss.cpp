@@ -56,8 +56,7 @@ void add_attention(Ops& ops, const GptOssConfig& c, const Layer& w, const Step& 
                    const Tensor& angles, const Tensor& normed, const Tensor& x) {
   const Arena::Scope temporaries = ops.scope();
   const Step::Pool& pool = step.pools[w.pool];
-  const Tensor qkv = ops.linear(normed, w.qkv).view({step.tokens(), c.heads + 2 * c.kv_heads, c.head_dim});
-  const Tensor q = ops.rope_store(qkv, angles, pool.slots, kv);  // [T, N, D]
+  const Tensor q = ops.qkv_rope_store(normed, w.qkv, angles, pool.slots, kv);  // [T, N, D]
   const Tensor mixed = ops.paged_attention({.q = q,
                                             .kv = kv,
                                             .positions = step.positions,

@@ -11,6 +11,7 @@
 #include "ops/embedding.h"
 #include "ops/expert_mlp.h"
 #include "ops/mat_mul.h"
+#include "ops/qkv_rope_store.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/routing.h"
@@ -94,6 +95,8 @@ class Backend {
   virtual void run(const Routing& op) = 0;
   virtual void run(const ExpertMlp& op) = 0;
   virtual void run(const Rows& op) = 0;
+  /// As the two ops that it is made of; a backend may have a kernel for both.
+  virtual void run(const QkvRopeStore& op);
   /// The one op that a backend may lack: where draws() is false, the host draws from the logits.
   virtual bool draws() const { return false; }
   virtual void run(const Draw& op);

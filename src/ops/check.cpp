@@ -88,6 +88,21 @@ void check(const RopeStore& op) {
   require_shape(op.out, {op.qkv.size(0), op.qkv.size(1) - 2 * op.kv.kv_heads, dim}, "RopeStore", "out");
 }
 
+void check(const QkvRopeStore& op) {
+  const int64_t dim = op.kv.head_dim;
+  require(op.x.shape().rank() == 2 && op.x.size(1) == op.qkv.inputs(), "QkvRopeStore", "x", "[T, H]");
+  const int64_t tokens = op.x.size(0);
+  require_placed(op.qkv.weight, "QkvRopeStore", "qkv");
+  require(dim > 0 && dim % 2 == 0, "QkvRopeStore", "kv", "head_dim is even");
+  require(op.qkv.outputs() % dim == 0 && op.qkv.outputs() / dim >= 2 * op.kv.kv_heads, "QkvRopeStore", "qkv",
+          "H -> (N + 2G)*D");
+  if (!op.qkv.bias.empty()) require_shape(op.qkv.bias, {op.qkv.outputs()}, "QkvRopeStore", "qkv.bias");
+  require_tensor(op.angles, {tokens, 2, dim / 2}, DType::f32, "QkvRopeStore", "angles");
+  require_tensor(op.slots, {tokens}, DType::i32, "QkvRopeStore", "slots");
+  require_shape(op.out, {tokens, op.qkv.outputs() / dim - 2 * op.kv.kv_heads, dim}, "QkvRopeStore", "out");
+  require(!same_memory(op.out, op.x), "QkvRopeStore", "out", "not x");
+}
+
 void check(const PagedAttention& op) {
   require(op.q.shape().rank() == 3 && op.q.size(2) == op.kv.head_dim, "PagedAttention", "q", "[T, N, D]");
   require(op.q.size(1) % op.kv.kv_heads == 0, "PagedAttention", "q", "heads a multiple of kv_heads");

@@ -28,6 +28,9 @@ OpGroup& OpTimer::group(const Key& key) {
 OpGroup& OpTimer::group_of(const MatMul& op) {
   return group({"mat_mul", op.linear.weight.columns, op.linear.weight.rows});
 }
+OpGroup& OpTimer::group_of(const QkvRopeStore& op) {
+  return group({"qkv, rope, kv_store", op.qkv.weight.columns, op.qkv.weight.rows});
+}
 OpGroup& OpTimer::group_of(const ExpertMlp& op) {
   return group({"expert_mlp", op.gate.weight.columns, op.gate.weight.rows});
 }
@@ -38,6 +41,10 @@ OpGroup& OpTimer::group_of(const PagedAttention& op) {
 void OpTimer::add_cost(Backend&, const MatMul& op, OpGroup& group) {
   group.bytes += double(op.linear.weight.bytes());
   group.macs += double(op.x.size(0)) * double(op.linear.weight.rows) * double(op.linear.weight.columns);
+}
+
+void OpTimer::add_cost(Backend& backend, const QkvRopeStore& op, OpGroup& group) {
+  add_cost(backend, MatMul{.x = op.x, .linear = op.qkv, .out = {}}, group);
 }
 
 void OpTimer::add_cost(Backend&, const Routing& op, OpGroup& group) {

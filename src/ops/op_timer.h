@@ -39,6 +39,7 @@ class OpTimer {
   };
   OpGroup& group(const Key& key);
   OpGroup& group_of(const MatMul& op);
+  OpGroup& group_of(const QkvRopeStore& op);
   OpGroup& group_of(const ExpertMlp& op);
   OpGroup& group_of(const PagedAttention& op);
   OpGroup& group_of(const Embedding&) { return group({"embedding", 0, 0}); }
@@ -50,6 +51,7 @@ class OpTimer {
   OpGroup& group_of(const Draw&) { return group({"draw", 0, 0}); }
 
   static void add_cost(Backend& backend, const MatMul& op, OpGroup& group);
+  static void add_cost(Backend& backend, const QkvRopeStore& op, OpGroup& group);
   static void add_cost(Backend& backend, const ExpertMlp& op, OpGroup& group);
   static void add_cost(Backend& backend, const PagedAttention& op, OpGroup& group);
   static void add_cost(Backend& backend, const Routing& op, OpGroup& group);

@@ -30,9 +30,10 @@ Tensor Ops::rope_angles(const Tensor& positions, const Tensor& frequencies, floa
   return out;
 }
 
-Tensor Ops::rope_store(const Tensor& qkv, const Tensor& angles, const Tensor& slots, const KvLayer& kv) {
-  const Tensor q = make_input({qkv.size(0), qkv.size(1) - 2 * kv.kv_heads, kv.head_dim});
-  run(RopeStore{.qkv = qkv, .angles = angles, .slots = slots, .kv = kv, .out = q});
+Tensor Ops::qkv_rope_store(const Tensor& x, const Linear& w, const Tensor& angles, const Tensor& slots,
+                           const KvLayer& kv) {
+  const Tensor q = make_input({x.size(0), w.outputs() / kv.head_dim - 2 * kv.kv_heads, kv.head_dim});
+  run(QkvRopeStore{.x = x, .qkv = w, .angles = angles, .slots = slots, .kv = kv, .out = q});
   return q;
 }
 

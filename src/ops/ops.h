@@ -18,8 +18,9 @@ class Ops {
   Tensor linear(const Tensor& x, const Linear& w);                                    // [T, O]
   void add_linear(const Tensor& to, const Tensor& x, const Linear& w);                // to += linear(x, w)
   Tensor rope_angles(const Tensor& positions, const Tensor& frequencies, float scale);  // [T, 2, D/2]
-  /// qkv [T, N + 2G, D] -> q [T, N, D]; k and v go into the cache.
-  Tensor rope_store(const Tensor& qkv, const Tensor& angles, const Tensor& slots, const KvLayer& kv);
+  /// The rotated q [T, N, D] of w(x); k, rotated, and v go into the cache.
+  Tensor qkv_rope_store(const Tensor& x, const Linear& w, const Tensor& angles, const Tensor& slots,
+                        const KvLayer& kv);
   Tensor paged_attention(PagedAttention op);                                          // like q; op.out is made here
   struct Routed {
     Tensor normed;            // like x

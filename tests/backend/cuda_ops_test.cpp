@@ -265,6 +265,80 @@ TEST_F(Cuda, RopeStore) {
   }
 }
 
+struct QkvCase {
+  const char* why;
+  Coded coded;
+  int64_t tokens, hidden, heads, kv_heads, dim;
+  bool bias = true;
+};
+const QkvCase qkv_cases[] = {
+    {"one token of gpt-oss", affine8, 1, 2880, 64, 8, 64},
+    {"few tokens", affine8, 5, 192, 64, 8, 64},
+    {"two tiles of eight", affine8, 13, 192, 5, 1, 64},
+    {"29 tokens", affine8, 29, 448, 64, 8, 64},
+    {"29 tokens, 4 bits", affine4, 29, 192, 4, 2, 64},
+    {"groups of 32", {Coding::affine, 4, 32}, 9, 96, 4, 2, 64},
+    {"f32 scales", {Coding::affine, 8, 64, DType::f32}, 9, 192, 4, 2, 64},
+    {"mxfp4", mxfp4, 29, 96, 4, 2, 64},
+    {"not quantised, no bias", dense_bf16, 29, 100, 4, 2, 64, false},
+    {"f32", dense_f32, 29, 70, 4, 2, 64},
+    {"two warpgroups, of which one has no head", affine8, 50, 192, 3, 2, 64},
+    {"101 tokens", affine8, 101, 448, 64, 8, 64},
+    {"more than a tile, and warpgroups without a head", affine8, 140, 192, 3, 2, 64},
+    {"no clusters: eight tokens", affine8, 5, 448, 400, 8, 64},
+    {"no clusters: 32 tokens", affine8, 29, 64, 400, 8, 64},
+    {"no clusters: 64 tokens", affine8, 40, 64, 290, 5, 64},
+    {"no clusters: 128 tokens", affine8, 300, 448, 64, 8, 64},
+    {"no clusters: not quantised", dense_bf16, 300, 192, 64, 8, 64},
+    {"small heads, two kernels", affine8, 29, 192, 6, 2, 32},
+    {"wide heads, two kernels", affine8, 29, 192, 6, 2, 128},
+};
+
+TEST_F(Cuda, QkvRopeStoreHasTheBitsOfItsTwoOps) {
+  for (const QkvCase& c : qkv_cases) {
+    SCOPED_TRACE(c.why);
+    const int64_t all_heads = c.heads + 2 * c.kv_heads, blocks = (c.tokens + 16 + 15) / 16;
+    std::vector<int32_t> slots;
+    for (int64_t t = 0; t < c.tokens; ++t) slots.push_back(int32_t(16 + c.tokens - 1 - t));
+    const QkvRopeStore host{
+        .x = random_.normals(memory_, {c.tokens, c.hidden}),
+        .qkv = random_linear(memory_, random_, c.coded, all_heads * c.dim, c.hidden, c.bias),
+        .angles = random_.normals(memory_, {c.tokens, 2, c.dim / 2}),
+        .slots = memory_.copy(slots, {c.tokens}),
+        .kv = {.keys = {}, .values = {}, .kv_heads = c.kv_heads, .head_dim = c.dim, .block_tokens = 16},
+        .out = memory_.make(DType::f32, {c.tokens, c.heads, c.dim})};
+    const auto cache = [&] {
+      const KvLayer kv = backend_->make_kv_layer(blocks, c.kv_heads, c.dim, 16);
+      const std::vector<std::byte> zeros(kv.keys.bytes());
+      for (const Tensor& t : {kv.keys, kv.values}) backend_->upload(t, zeros.data(), zeros.size());
+      return kv;
+    };
+    QkvRopeStore op = host;
+    op.x = up(host.x), op.qkv = place(host.qkv), op.angles = up(host.angles), op.slots = up(host.slots);
+    op.kv = cache(), op.out = out(host.out.shape());
+    run(op);
+    const auto q = down<float>(op.out);
+    reference::KvValues kv;
+    EXPECT_LE(relative_error(q, reference::qkv_rope_store(host, kv)), 4e-3);
+
+    const Tensor qkv = out({c.tokens, all_heads * c.dim});
+    run(MatMul{.x = op.x, .linear = op.qkv, .out = qkv});
+    const RopeStore store{.qkv = qkv.view({c.tokens, all_heads, c.dim}),
+                          .angles = op.angles,
+                          .slots = op.slots,
+                          .kv = cache(),
+                          .out = out(host.out.shape())};
+    run(store);
+    EXPECT_TRUE(same_bits(q, down<float>(store.out)));
+    EXPECT_EQ(down<uint16_t>(op.kv.keys), down<uint16_t>(store.kv.keys));
+    EXPECT_EQ(down<uint16_t>(op.kv.values), down<uint16_t>(store.kv.values));
+    op.out = out(host.out.shape(), DType::bf16);
+    run(op);
+    expect_rounded(op.out, q);
+    for (const Tensor& t : {op.kv.keys, op.kv.values, store.kv.keys, store.kv.values}) backend_->release(t);
+  }
+}
+
 TEST_F(Cuda, RoutingByLogits) {
   const Tensor logits = random_.normals(memory_, {6, 33});
   for (int e = 0; e < 33; ++e) logits.data<float>()[e] = e % 3 == 0 ? 1.f : 0.f;  // ties

@@ -95,6 +95,54 @@ TEST(RopeStore, RotatesQueries) {
   }
 }
 
+TEST(QkvRopeStore, IsMatMulThenRopeStore) {
+  struct Case {
+    const char* why;
+    int64_t tokens, heads, kv_heads, dim;
+  };
+  for (const Case& c : {Case{"one token", 1, 8, 2, 64},
+                        {"small heads", 5, 3, 1, 16},
+                        {"two blocks", 29, 4, 2, 64},
+                        {"wide heads", 7, 2, 1, 128}}) {
+    SCOPED_TRACE(c.why);
+    Memory memory;
+    Random random(6);
+    const int64_t all_heads = c.heads + 2 * c.kv_heads;
+    const Linear linear = random_linear(memory, random, affine8, all_heads * c.dim, 192, true);
+    std::vector<int32_t> slots;
+    for (int64_t t = 0; t < c.tokens; ++t) slots.push_back(int32_t(16 + c.tokens - 1 - t));
+    QkvRopeStore op{.x = random.normals(memory, {c.tokens, 192}),
+                    .qkv = linear,
+                    .angles = random.normals(memory, {c.tokens, 2, c.dim / 2}),
+                    .slots = memory.copy(slots, {c.tokens}),
+                    .kv = {.keys = {}, .values = {}, .kv_heads = c.kv_heads, .head_dim = c.dim, .block_tokens = 16},
+                    .out = memory.make(DType::f32, {c.tokens, c.heads, c.dim})};
+    reference::KvValues kv;
+    const reference::Values expected = reference::qkv_rope_store(op, kv);
+    for (const auto& [name, fast, backend] : backends()) {
+      SCOPED_TRACE(name);
+      const Placed<Linear> placed(*backend, linear);
+      op.qkv = placed.linear;
+      op.kv = backend->make_kv_layer(3, c.kv_heads, c.dim, 16);
+      op.out = result(memory, op.out.shape());
+      run(*backend, op);
+      EXPECT_LE(relative_l2(op.out.values<float>(), expected), fast ? 1e-2 : 1e-6);
+      const Tensor qkv = result(memory, {c.tokens, all_heads * c.dim});
+      run(*backend, MatMul{.x = op.x, .linear = op.qkv, .out = qkv});
+      const RopeStore store{.qkv = qkv.view({c.tokens, all_heads, c.dim}),
+                            .angles = op.angles,
+                            .slots = op.slots,
+                            .kv = backend->make_kv_layer(3, c.kv_heads, c.dim, 16),
+                            .out = result(memory, op.out.shape())};
+      run(*backend, store);
+      EXPECT_TRUE(same_bits(op.out.values<float>(), store.out.values<float>()));
+      EXPECT_EQ(std::memcmp(op.kv.keys.raw(), store.kv.keys.raw(), op.kv.keys.bytes()), 0);
+      EXPECT_EQ(std::memcmp(op.kv.values.raw(), store.kv.values.raw(), op.kv.values.bytes()), 0);
+      for (const KvLayer& layer : {op.kv, store.kv}) backend->release(layer.keys), backend->release(layer.values);
+    }
+  }
+}
+
 TEST(Embedding, IsTheDequantisedRow) {
   for (const Coded& coded : all_codings()) {
     for (const auto& [name, fast, backend] : backends()) {

@@ -59,6 +59,14 @@ RopeAngles sound(Type<RopeAngles>) {
 RopeStore sound(Type<RopeStore>) {
   return {.qkv = f32({3, 8, 8}), .angles = f32({3, 2, 4}), .slots = i32({3}), .kv = kv_layer(), .out = f32({3, 4, 8})};
 }
+QkvRopeStore sound(Type<QkvRopeStore>) {
+  return {.x = f32({3, 10}),
+          .qkv = linear(64, 10),
+          .angles = f32({3, 2, 4}),
+          .slots = i32({3}),
+          .kv = kv_layer(),
+          .out = f32({3, 4, 8}, 1)};
+}
 PagedAttention sound(Type<PagedAttention>) {
   return {.q = f32({3, 4, 8}),
           .kv = kv_layer(),
@@ -222,6 +230,30 @@ TEST(Check, RopeStore) {
                     {"slots", "other tokens", [](Op& op) { op.slots = i32({2}); }},
                     {"out", "with heads of k", [](Op& op) {
                        op.out = f32({3, 6, 8});
+                     }}});
+}
+TEST(Check, QkvRopeStore) {
+  using Op = QkvRopeStore;
+  expect_named<Op>({{"x", "another width",
+                     [](Op& op) {
+                       op.x = f32({3, 11});
+                     }},
+                    {"qkv", "as in a file", [](Op& op) { op.qkv.weight.layout = Layout::rows; }},
+                    {"qkv", "no whole heads", [](Op& op) { op.qkv = linear(60, 10); }},
+                    {"qkv", "fewer heads than those of k and v", [](Op& op) { op.qkv = linear(24, 10); }},
+                    {"qkv.bias", "another length", [](Op& op) { op.qkv.bias = f32({63}); }},
+                    {"kv", "an odd head_dim", [](Op& op) { op.kv.head_dim = 1; }},
+                    {"angles", "other tokens",
+                     [](Op& op) {
+                       op.angles = f32({2, 2, 4});
+                     }},
+                    {"slots", "not integers", [](Op& op) { op.slots = f32({3}); }},
+                    {"out", "with heads of k",
+                     [](Op& op) {
+                       op.out = f32({3, 6, 8}, 1);
+                     }},
+                    {"out", "is x", [](Op& op) {
+                       op.x = f32({3, 10}, 1);
                      }}});
 }
 TEST(Check, PagedAttention) {

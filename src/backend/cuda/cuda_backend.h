@@ -74,6 +74,7 @@ class CudaBackend : public Backend {
   void run(const MatMul& op) override;
   void run(const RopeAngles& op) override;
   void run(const RopeStore& op) override;
+  void run(const QkvRopeStore& op) override;
   void run(const PagedAttention& op) override;
   void run(const Routing& op) override;
   void run(const ExpertMlp& op) override;

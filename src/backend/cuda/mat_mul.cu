@@ -1,6 +1,6 @@
 #include <chrono>
 
-#include "backend/cuda/panel_product.cuh"
+#include "backend/cuda/dense_product.cuh"
 
 namespace chorus::cuda {
 namespace {
@@ -21,35 +21,17 @@ __global__ void round_kernel(const T* x, uint16_t* out, int64_t columns, int64_t
   }
 }
 
-/// out = x W^T + bias + residual: x [tokens, padded columns] bf16, out [tokens, rows]; bias and residual may be
-/// null. Grid: units of panels x tiles of tokens.
+/// out = x W^T + bias + residual: out [tokens, rows]; the residual may be null.
 template <int n_tokens>
-struct Product {
-  static constexpr bool early = true;
-  static constexpr int matrices = 1;
-
-  const std::byte* weights;
-  PanelFormat f;
-  const float *bias, *residual;
+struct Product : DenseProduct<n_tokens> {
+  const float* residual;
   float* out;
-  int64_t tokens;
 
-  __device__ const PanelFormat& format() const { return f; }
-  __device__ int64_t first_token() const { return int64_t(blockIdx.y) * n_tokens; }
-  template <typename S>
-  __device__ bool find(Unit<S::panels>& unit) const {
-#pragma unroll
-    for (int g = 0; g < S::groups; ++g)  // past the last: not put
-      unit.panels[g] = weights + min(int64_t(blockIdx.x) * S::groups + g, f.panels() - 1) * f.panel_bytes();
-    unit.first_row = int(first_token());
-    unit.tokens = int(min(tokens - first_token(), int64_t(n_tokens)));
-    return true;
-  }
   __device__ void put(int token, int panel, int row_in_panel, const float (&sums)[1]) const {
-    const int64_t row = int64_t(panel) * panel_rows + row_in_panel;
-    if (row >= f.rows) return;
-    const int64_t at = (first_token() + token) * f.rows + row;
-    const float sum = bias != nullptr ? sums[0] + bias[row] : sums[0];
+    const int64_t row = int64_t(panel) * panel_rows + row_in_panel, rows = this->f.rows;
+    if (row >= rows) return;
+    const int64_t at = (this->first_token() + token) * rows + row;
+    const float sum = this->bias != nullptr ? sums[0] + this->bias[row] : sums[0];
     out[at] = residual != nullptr ? residual[at] + sum : sum;
   }
 };
@@ -87,36 +69,12 @@ void CudaBackend::run(const MatMul& op) {
   const Arena::Scope scope(workspace());
   const uint16_t* const x = round_inputs(op.x, f);
   if (workspace().measuring() || tokens == 0) return;
-  const auto multiply = [&]<int n_tokens, int groups, int stage_chunks, int most_blocks>() {
-    constexpr bool large = n_tokens > 64;
-    const Product<n_tokens> product{.weights = static_cast<const std::byte*>(op.linear.weight.data.raw()),
-                                    .f = f,
-                                    .bias = op.linear.bias.empty() ? nullptr : op.linear.bias.data<float>(),
-                                    .residual = op.residual.empty() ? nullptr : op.residual.data<float>(),
-                                    .out = op.out.data<float>(),
-                                    .tokens = tokens};
-    dispatch_coded(f, [&]<typename Coded>() {
-      constexpr int fitting = Coded::kind == PanelKind::f32 ? std::min(groups, 2) : groups;  // in shared memory
-      using S = Shape<Coded, 1, n_tokens, fitting, stage_chunks, most_blocks>;
-      using Split = std::conditional_t<large, Shape<Coded, 1, n_tokens, 1, 1, 3, true>, S>;
-      launch_product<S, Split>("mat_mul", f.panels(), (tokens + n_tokens - 1) / n_tokens,
-                               {x, tokens, f.padded_columns()}, product);
-    });
-  };
-  // By measurement (docs/performance-cuda.md). Few blocks a multiprocessor leave room for all of a class's chunks;
-  // two warpgroups that share their inputs halve what the cache is asked for most.
-  if (tokens <= 8)
-    multiply.template operator()<8, 1, 2, 3>();
-  else if (tokens <= 16)
-    multiply.template operator()<16, 1, 2, 3>();
-  else if (tokens <= 32)
-    multiply.template operator()<32, 1, 2, 3>();
-  else if (tokens <= 64)
-    multiply.template operator()<64, 1, 2, 3>();
-  else if (tokens <= 104)
-    multiply.template operator()<104, 3, 1, 1>();
-  else
-    multiply.template operator()<128, 2, 1, 1>();
+  const float* const residual = op.residual.empty() ? nullptr : op.residual.data<float>();
+  dispatch_dense(f, tokens, [&]<typename S, typename Split>() {
+    launch_product<S, Split>(
+        "mat_mul", f.panels(), (tokens + S::n_tokens - 1) / S::n_tokens, {x, tokens, f.padded_columns()},
+        Product<S::n_tokens>{{op.linear, tokens}, residual, op.out.data<float>()});
+  });
 }
 
 double CudaBackend::measure_mac_rate() {

@@ -231,11 +231,21 @@ __device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelForm
 ///   put(token, index, row, values)   by the thread that has them: values of a token in a row of each of the
 ///   panels
 ///                                    that belong together, which are counted over all blocks of x
+/// Where a row's results take the sums of another, too, its partner, row ^ partner_rows of the panel, a product, of
+/// one panel a warpgroup, has in place of put():
+///   Row row(index, row)       what is the same for all tokens of a row
+///   Angle angle(token, Row)   what a token adds, loaded before the sums are there
+///   put(token, Row, Angle, sum, partner's sum)
+constexpr int partner_rows = 32, partner_threads = partner_rows / fragment_rows * 32;
+
 template <typename S, typename Product>
 constexpr bool paired = Product::matrices == 2 && S::n_panels == 1;
+template <typename Product>
+constexpr bool in_pairs = requires { typename Product::Row; };
 
 template <typename S, bool split, typename Product>
 __device__ __forceinline__ void multiply_panels(Product& product, const InputTiles& tiles) {
+  static_assert(!in_pairs<Product> || (Product::matrices == 1 && S::n_panels == 1));
   extern __shared__ __align__(1024) std::byte product_memory[];
   __shared__ __align__(8) uint64_t barriers[2 * S::stages];
   // The next kernel may read what the one before this has written: only once that is there.
@@ -263,9 +273,12 @@ __device__ __forceinline__ void multiply_panels(Product& product, const InputTil
   auto* const kept = reinterpret_cast<float4*>(product_memory + (memory - shared_address(product_memory)) +
                                                (S::totals_in_memory ? S::ring_bytes : 0));
   const auto at = [](int p, int n, int of) { return (p * S::tiles + n) * S::threads + of; };
+  const auto row_of = [&](int i) { return warp * fragment_rows + lane / 4 + i / 2 * 8; };
   const auto put = [&](int n, int i, int index, const auto& values) {
-    const int token = n * 8 + lane % 4 * 2 + i % 2;
-    if (token < unit.tokens) product.put(token, index, warp * fragment_rows + lane / 4 + i / 2 * 8, values);
+    if constexpr (!in_pairs<Product>) {
+      const int token = n * 8 + lane % 4 * 2 + i % 2;
+      if (token < unit.tokens) product.put(token, index, row_of(i), values);
+    }
   };
 
   float4 totals[S::n_panels][S::totals_in_memory ? 1 : S::tiles];
@@ -289,12 +302,52 @@ __device__ __forceinline__ void multiply_panels(Product& product, const InputTil
     });
   }
 
-  if constexpr (split || paired<S, Product>) {
+  if constexpr (split || paired<S, Product> || in_pairs<Product>) {
     __syncthreads();  // the ring is done with
     if constexpr (!S::totals_in_memory)
       if (!copies) for_each_quad<S>([&](int p, int n) { kept[at(p, n, thread)] = totals[p][n]; });
   }
-  if constexpr (split) {
+  if constexpr (split && in_pairs<Product>) {
+    // As below; where the sums are there are those of the partner.
+    namespace cg = cooperative_groups;
+    const auto cluster = cg::this_cluster();
+    const int c = int(blockIdx.z), first = lane % 4 * 2 + c % 2;  // token
+    const typename Product::Row row = product.row(int(blockIdx.x) * S::groups + group, row_of(c));
+    typename Product::Angle angles[S::tiles];
+#pragma unroll
+    for (int n = 0; n < S::tiles; ++n)
+      if (!copies && n * 8 + first < unit.tokens) angles[n] = product.angle(n * 8 + first, row);
+    cluster.sync();
+    if (copies) return cluster.sync();
+    const float4* of_class[classes];
+#pragma unroll
+    for (int of = 0; of < classes; ++of) of_class[of] = cluster.map_shared_rank(kept, unsigned(of));
+    const auto part = [&](int of, int n, int thread_of) {
+      return reinterpret_cast<const float*>(&of_class[of][at(0, min(n, S::tiles - 1), thread_of)])[c];
+    };
+    constexpr int together = std::min(S::tiles, 4);  // whose loads are under way at once: other blocks' memory is far
+#pragma unroll
+    for (int n = 0; n < S::tiles; n += together) {
+      float own[together][classes], partners[together][classes];
+#pragma unroll
+      for (int j = 0; j < together; ++j)
+#pragma unroll
+        for (int of = 0; of < classes; ++of) {
+          own[j][of] = part(of, n + j, thread);
+          partners[j][of] = part(of, n + j, thread ^ partner_threads);
+        }
+#pragma unroll
+      for (int j = 0; j < together; ++j) {
+        if (n + j >= S::tiles) continue;
+        float sum = 0, partner_sum = 0;
+#pragma unroll
+        for (int of = 0; of < classes; ++of) sum += own[j][of], partner_sum += partners[j][of];
+        const int token = (n + j) * 8 + first;
+        if (token < unit.tokens) product.put(token, row, angles[n + j], sum, partner_sum);
+      }
+    }
+    cluster.sync();  // the others may still read
+  } else if constexpr (split) {
     // Block c finishes elements (n, c) of all, which it adds in the order of the classes.
     namespace cg = cooperative_groups;
     const auto cluster = cg::this_cluster();
@@ -329,6 +382,31 @@ __device__ __forceinline__ void multiply_panels(Product& product, const InputTil
       }
     }
     cluster.sync();  // the others may still read
+  } else if constexpr (in_pairs<Product>) {
+    __syncthreads();
+    if (copies) return;
+    const int index = int(blockIdx.x) * S::groups + group, first = lane % 4 * 2;  // token
+    const typename Product::Row rows[2] = {product.row(index, row_of(0)), product.row(index, row_of(2))};
+    using Angles = typename Product::Angle[4];
+    const auto load = [&](int n, Angles& angles) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        if (const int token = n * 8 + first + i % 2; token < unit.tokens)
+          angles[i] = product.angle(token, rows[i / 2]);
+    };
+    Angles angles, next;
+    load(0, next);
+#pragma unroll 1
+    for (int n = 0; n < S::tiles; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) angles[i] = next[i];
+      load(n + 1, next);  // before anything is stored that would have to be waited for
+      const float4 sums = kept[at(0, n, thread)], partner_sums = kept[at(0, n, thread ^ partner_threads)];
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        if (const int token = n * 8 + first + i % 2; token < unit.tokens)
+          product.put(token, rows[i / 2], angles[i], element(sums, i), element(partner_sums, i));
+    }
   } else if constexpr (paired<S, Product>) {
     // Each half of the warpgroups finishes half of the tokens.
     constexpr int pairs = S::groups / 2, half = (S::tiles + 1) / 2;

@@ -142,12 +142,13 @@ Routed routing(const Routing& op) {
   return out;
 }
 
-Values rope_store(const RopeStore& op, KvValues& kv) {
-  const int64_t dim = op.kv.head_dim, half = dim / 2, kv_heads = op.kv.kv_heads, heads = op.qkv.size(1) - 2 * kv_heads;
+// RopeStore of these values in place of op.qkv's.
+static Values rope_store(const RopeStore& op, const Values& qkv, KvValues& kv) {
+  const int64_t dim = op.kv.head_dim, half = dim / 2, kv_heads = op.kv.kv_heads, tokens = op.slots.size(0);
+  const int64_t width = int64_t(qkv.size()) / std::max<int64_t>(tokens, 1), heads = width / dim - 2 * kv_heads;
   Values out;
-  for (int64_t t = 0; t < op.slots.size(0); ++t) {
-    const auto row = op.qkv.row<float>(t);
-    Values x(row.begin(), row.end());
+  for (int64_t t = 0; t < tokens; ++t) {
+    Values x(qkv.begin() + t * width, qkv.begin() + (t + 1) * width);
     for (int64_t n = 0; n < heads + kv_heads; ++n)
       for (int64_t i = 0; i < half; ++i) {
         const double c = double(op.angles.row<float>(t)[size_t(i)]);
@@ -166,6 +167,16 @@ Values rope_store(const RopeStore& op, KvValues& kv) {
     std::copy_n(v, n, kv.values.begin() + int64_t(at));
   }
   return out;
+}
+
+Values rope_store(const RopeStore& op, KvValues& kv) {
+  const auto qkv = op.qkv.values<float>();
+  return rope_store(op, Values(qkv.begin(), qkv.end()), kv);
+}
+
+Values qkv_rope_store(const QkvRopeStore& op, KvValues& kv) {
+  return rope_store({.qkv = {}, .angles = op.angles, .slots = op.slots, .kv = op.kv, .out = {}},
+                    mat_mul({.x = op.x, .linear = op.qkv, .out = {}}), kv);
 }
 
 Values paged_attention(const PagedAttention& op, const KvValues& kv) {

@@ -30,6 +30,7 @@ struct KvValues {
   Values keys, values;
 };
 Values rope_store(const RopeStore& op, KvValues& kv);
+Values qkv_rope_store(const QkvRopeStore& op, KvValues& kv);
 Values paged_attention(const PagedAttention& op, const KvValues& kv);
 
 }  // namespace chorus::reference
