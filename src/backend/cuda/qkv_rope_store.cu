@@ -1,5 +1,6 @@
 // The product for q, k and v whose results are rotated and stored by the threads that have them. For heads of 64
-// dimensions: a head is a panel, and a pair of a rotation are rows d and d + 32 of it. Other heads take two kernels.
+// dimensions: a head is a panel, and a pair of a rotation are rows d and d + 32 of it. Other heads, and many tokens,
+// take two kernels.
 #include "backend/cuda/dense_product.cuh"
 #include "backend/cuda/kv_layout.h"
 
@@ -7,6 +8,8 @@ namespace chorus::cuda {
 namespace {
 
 constexpr int head_dim = panel_rows, half = head_dim / 2;
+/// By measurement: beyond these the angles and the stores, two bytes at a time, take longer than another kernel.
+constexpr int64_t most_tokens = 32;
 static_assert(half == partner_rows);
 
 struct RopeStoreTargets {
@@ -62,9 +65,9 @@ struct QkvProduct : DenseProduct<n_tokens> {
 }  // namespace
 
 void CudaBackend::run(const QkvRopeStore& op) {
-  if (op.kv.head_dim != head_dim) return Backend::run(op);
-  const PanelFormat f = format_of(op.qkv.weight);
   const int64_t tokens = op.x.size(0);
+  if (op.kv.head_dim != head_dim || tokens > most_tokens) return Backend::run(op);
+  const PanelFormat f = format_of(op.qkv.weight);
   const Arena::Scope scope(workspace());
   const uint16_t* const x = round_inputs(op.x, f);
   if (workspace().measuring() || tokens == 0) return;
@@ -76,8 +79,9 @@ void CudaBackend::run(const QkvRopeStore& op) {
                             .heads = int(op.out.size(1)),
                             .kv_heads = int(op.kv.kv_heads)};
   dispatch_dense(f, tokens, [&]<typename S, typename Split>() {
-    launch_product<S, Split>("qkv_rope_store", f.panels(), (tokens + S::n_tokens - 1) / S::n_tokens,
-                            {x, tokens, f.padded_columns()}, QkvProduct<S::n_tokens>{{op.qkv, tokens}, to});
+    if constexpr (S::n_tokens <= most_tokens)
+      launch_product<S, Split>("qkv_rope_store", f.panels(), (tokens + S::n_tokens - 1) / S::n_tokens,
+                               {x, tokens, f.padded_columns()}, QkvProduct<S::n_tokens>{{op.qkv, tokens}, to});
   });
 }
 
