@@ -5,8 +5,8 @@
 
 namespace chorus::cuda {
 
-/// x W^T, bias as it comes from the file: x [tokens, padded columns] bf16. Grid: units of panels x tiles of tokens.
-/// What becomes of the sums is the derived product's.
+/// x W^T, bias as it comes from the file: x [tokens, padded columns] bf16. Grid: units of panels x tiles of
+/// tokens. What becomes of the sums is the derived product's.
 template <int n_tokens>
 struct DenseProduct {
   static constexpr bool early = true;
@@ -36,8 +36,8 @@ struct DenseProduct {
   }
 };
 
-/// Calls multiply.operator()<S, Split>() with the shapes for a matrix of this format by so many tokens, of one panel a
-/// warpgroup: where there are units enough, and where a unit's classes go to blocks of their own.
+/// Calls multiply.operator()<S, Split>() with the shapes for a matrix of this format by so many tokens, of one
+/// panel a warpgroup: where there are units enough, and where a unit's classes go to blocks of their own.
 template <typename F>
 void dispatch_dense(const PanelFormat& f, int64_t tokens, F&& multiply) {
   const auto shape = [&]<int n_tokens, int groups, int stage_chunks, int most_blocks>() {

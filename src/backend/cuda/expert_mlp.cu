@@ -1,7 +1,7 @@
 // The experts: (token, choice) pairs sorted by expert on the device, cut into tiles of one expert's pairs, and
 // their inputs gathered in that order; gate, up and the activation in one kernel, down with its routing weight in
-// the next, then every token's choices added in order and, in the same kernel, normed for the next layer. An expert's
-// weights are read once per tile.
+// the next, then every token's choices added in order and, in the same kernel, normed for the next layer. An
+// expert's weights are read once per tile.
 #include "backend/cuda/norm_row.cuh"
 #include "backend/cuda/panel_product.cuh"
 #include "chorus/error.h"
@@ -71,9 +71,7 @@ __global__ void __launch_bounds__(gather_threads) gather_kernel(const __grid_con
   let_next_start();
   wait_for_inputs();
   const int thread = int(threadIdx.x), own = int((a.pairs - blockIdx.x + gridDim.x - 1) / gridDim.x);
-  const auto row = [&](int j) {
-    return a.x + (int64_t(j) * gridDim.x + blockIdx.x) / a.choices * a.row_vectors;
-  };
+  const auto row = [&](int j) { return a.x + (int64_t(j) * gridDim.x + blockIdx.x) / a.choices * a.row_vectors; };
   uint4 ahead[rows_ahead];  // the first rows, on their way while the pairs are sorted
 #pragma unroll
   for (int j = 0; j < rows_ahead; ++j)
@@ -255,8 +253,8 @@ struct CombinedRow {
   __device__ void load(int hidden, float4 (&quads)[norm_quads]) const {  // quads: zeros
     const auto at = [](const float* x) { return *reinterpret_cast<const float4*>(x); };
     for (int j = 0; j < choices; ++j)
-      for_each_quad_of_row(
-          hidden, [&](int i, int h) { quads[i] = quads[i] + at(parts + int64_t(j) * columns + h); });
+      for_each_quad_of_row(hidden,
+                           [&](int i, int h) { quads[i] = quads[i] + at(parts + int64_t(j) * columns + h); });
     if (residual != nullptr)
       for_each_quad_of_row(hidden, [&](int i, int h) { quads[i] = at(residual + h) + quads[i]; });
     for_each_quad_of_row(hidden, [&](int i, int h) { *reinterpret_cast<float4*>(out + h) = quads[i]; });
@@ -284,8 +282,7 @@ __global__ void __launch_bounds__(norm_threads) combine_kernel(const __grid_cons
     wait_for_inputs();
     for (int h = int(threadIdx.x); h < a.columns; h += norm_threads) row.combine(h);
     // A thread finds in `out` what it has put there itself.
-    if (a.next_norm != nullptr)
-      norm_row<false>(RowAt{row.out}, a.next_norm, a.eps, a.columns, 1, warp_sums, put);
+    if (a.next_norm != nullptr) norm_row<false>(RowAt{row.out}, a.next_norm, a.eps, a.columns, 1, warp_sums, put);
   }
 }
 
@@ -361,9 +358,9 @@ void CudaBackend::run(const ExpertMlp& op) {
     });
     dispatch_coded(down.format, [&]<typename Coded>() {
       using S = Shape<Coded, down_panels, n_tokens, groups>;
-      launch_product<S, std::conditional_t<few, S, void>>(
-          "expert_down", (down.format.panels() + down_panels - 1) / down_panels, most, {act, pairs, act_padded},
-          down_product);
+      launch_product<S, std::conditional_t<few, S, void>>("expert_down",
+                                                          (down.format.panels() + down_panels - 1) / down_panels,
+                                                          most, {act, pairs, act_padded}, down_product);
     });
   };
   // Tiles that few experts need two of; by measurement (docs/performance-cuda.md).

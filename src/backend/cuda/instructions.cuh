@@ -32,8 +32,8 @@ __device__ inline float exp2_of(float x) {
   return y;
 }
 
-/// A value that is the same in all lanes of a warp, which all ask: the compiler does not compute it anew, as it does
-/// addresses in shared memory, at the cost of a special register's latency.
+/// A value that is the same in all lanes of a warp, which all ask: the compiler does not compute it anew, as it
+/// does addresses in shared memory, at the cost of a special register's latency.
 __device__ inline uint32_t uniform(uint32_t v) {
   return __reduce_or_sync(0xffffffffu, v);
 }
@@ -76,17 +76,18 @@ __device__ inline void arrive_and_expect(uint32_t barrier, uint32_t bytes) {
 __device__ inline void arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
-/// Nanoseconds that a waiting warp sleeps at most before it looks again: long, since looking takes issue slots from
-/// the warps that work.
+/// Nanoseconds that a waiting warp sleeps at most before it looks again: long, since looking takes issue slots
+/// from the warps that work.
 constexpr uint32_t longest_sleep = 1'000'000;
 /// Returns when the phase of this parity has ended.
 __device__ inline void wait_for_phase(uint32_t barrier, uint32_t parity) {
   uint32_t ended = 0;
   while (ended == 0)
-    asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2, %3; selp.u32 %0, 1, 0, p; }"
-                 : "=r"(ended)
-                 : "r"(barrier), "r"(parity), "r"(longest_sleep)
-                 : "memory");
+    asm volatile(
+        "{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2, %3; selp.u32 %0, 1, 0, p; }"
+        : "=r"(ended)
+        : "r"(barrier), "r"(parity), "r"(longest_sleep)
+        : "memory");
 }
 /// A whole number of 16 bytes by the copy engine, asked for by one thread; announced to the barrier before.
 __device__ inline void copy_bulk(uint32_t shared, const void* global, uint32_t bytes, uint32_t barrier) {

@@ -71,9 +71,9 @@ void CudaBackend::run(const MatMul& op) {
   if (workspace().measuring() || tokens == 0) return;
   const float* const residual = op.residual.empty() ? nullptr : op.residual.data<float>();
   dispatch_dense(f, tokens, [&]<typename S, typename Split>() {
-    launch_product<S, Split>(
-        "mat_mul", f.panels(), (tokens + S::n_tokens - 1) / S::n_tokens, {x, tokens, f.padded_columns()},
-        Product<S::n_tokens>{{op.linear, tokens}, residual, op.out.data<float>()});
+    launch_product<S, Split>("mat_mul", f.panels(), (tokens + S::n_tokens - 1) / S::n_tokens,
+                             {x, tokens, f.padded_columns()},
+                             Product<S::n_tokens>{{op.linear, tokens}, residual, op.out.data<float>()});
   });
 }
 

@@ -24,7 +24,8 @@ namespace chorus::cuda {
 constexpr int classes = 4, group_threads = 128, pair_chunks = 2;
 
 /// How a unit is computed: `groups` warpgroups with `n_panels` panels each, and `n_tokens` tokens; at most
-/// `stage_chunks` chunks a stage and `most_blocks` blocks a multiprocessor. `one_class`: for blocks of one class alone.
+/// `stage_chunks` chunks a stage and `most_blocks` blocks a multiprocessor. `one_class`: for blocks of one class
+/// alone.
 template <typename Coded_, int n_panels_, int n_tokens_, int groups_ = 1, int stage_chunks_ = 2,
           int most_blocks = 6, bool one_class = false>
 struct Shape {
@@ -164,7 +165,8 @@ __device__ __forceinline__ void fill_ring(const Ring<S>& ring, const Unit<S::pan
 /// The unit's sums over classes from the first on, which the ring brings: gives those of every class to
 /// add(sums). By the warpgroups.
 template <typename S, int class_count, typename Add>
-__device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelFormat& f, int first_class, Add&& add) {
+__device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelFormat& f, int first_class,
+                                            Add&& add) {
   using Coded = typename S::Coded;
   using At = Place<S::stages>;
   constexpr int step = S::stage_chunks;
@@ -231,8 +233,8 @@ __device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelForm
 ///   put(token, index, row, values)   by the thread that has them: values of a token in a row of each of the
 ///   panels
 ///                                    that belong together, which are counted over all blocks of x
-/// Where a row's results take the sums of another, too, its partner, row ^ partner_rows of the panel, a product, of
-/// one panel a warpgroup, has in place of put():
+/// Where a row's results take the sums of another, too, its partner, row ^ partner_rows of the panel, a product,
+/// of one panel a warpgroup, has in place of put():
 ///   Row row(index, row)       what is the same for all tokens of a row
 ///   Angle angle(token, Row)   what a token adds, loaded before the sums are there
 ///   put(token, Row, Angle, sum, partner's sum)
@@ -241,7 +243,9 @@ constexpr int partner_rows = 32, partner_threads = partner_rows / fragment_rows 
 template <typename S, typename Product>
 constexpr bool paired = Product::matrices == 2 && S::n_panels == 1;
 template <typename Product>
-constexpr bool in_pairs = requires { typename Product::Row; };
+constexpr bool in_pairs = requires {
+  typename Product::Row;
+};
 
 template <typename S, bool split, typename Product>
 __device__ __forceinline__ void multiply_panels(Product& product, const InputTiles& tiles) {
@@ -325,7 +329,8 @@ __device__ __forceinline__ void multiply_panels(Product& product, const InputTil
     const auto part = [&](int of, int n, int thread_of) {
       return reinterpret_cast<const float*>(&of_class[of][at(0, min(n, S::tiles - 1), thread_of)])[c];
     };
-    constexpr int together = std::min(S::tiles, 4);  // whose loads are under way at once: other blocks' memory is far
+    constexpr int together =
+        std::min(S::tiles, 4);  // whose loads are under way at once: other blocks' memory is far
 #pragma unroll
     for (int n = 0; n < S::tiles; n += together) {
       float own[together][classes], partners[together][classes];
@@ -356,7 +361,8 @@ __device__ __forceinline__ void multiply_panels(Product& product, const InputTil
     const float4* of_class[classes];
 #pragma unroll
     for (int c = 0; c < classes; ++c) of_class[c] = cluster.map_shared_rank(kept, unsigned(c));
-    constexpr int together = std::min(S::tiles, 4);  // whose loads are under way at once: other blocks' memory is far
+    constexpr int together =
+        std::min(S::tiles, 4);  // whose loads are under way at once: other blocks' memory is far
 #pragma unroll
     for (int first = 0; first < S::tiles; first += together) {
       float parts[together][S::n_panels][classes];
@@ -366,8 +372,8 @@ __device__ __forceinline__ void multiply_panels(Product& product, const InputTil
         for (int p = 0; p < S::n_panels; ++p)
 #pragma unroll
           for (int c = 0; c < classes; ++c)
-            parts[n][p][c] =
-                reinterpret_cast<const float*>(&of_class[c][at(p, min(first + n, S::tiles - 1), thread)])[blockIdx.z];
+            parts[n][p][c] = reinterpret_cast<const float*>(
+                &of_class[c][at(p, min(first + n, S::tiles - 1), thread)])[blockIdx.z];
 #pragma unroll
       for (int n = 0; n < together; ++n) {
         float values[S::n_panels];
@@ -377,8 +383,7 @@ __device__ __forceinline__ void multiply_panels(Product& product, const InputTil
 #pragma unroll
           for (int c = 0; c < classes; ++c) values[p] += parts[n][p][c];
         }
-        if (first + n < S::tiles)
-          put(first + n, int(blockIdx.z), int(blockIdx.x) * S::groups + group, values);
+        if (first + n < S::tiles) put(first + n, int(blockIdx.z), int(blockIdx.x) * S::groups + group, values);
       }
     }
     cluster.sync();  // the others may still read

@@ -1,6 +1,6 @@
 // The product for q, k and v whose results are rotated and stored by the threads that have them. For heads of 64
-// dimensions: a head is a panel, and a pair of a rotation are rows d and d + 32 of it. Other heads, and many tokens,
-// take two kernels.
+// dimensions: a head is a panel, and a pair of a rotation are rows d and d + 32 of it. Other heads, and many
+// tokens, take two kernels.
 #include "backend/cuda/dense_product.cuh"
 #include "backend/cuda/kv_layout.h"
 
@@ -57,7 +57,8 @@ struct QkvProduct : DenseProduct<n_tokens> {
     const int g = (row.n - to.heads) % to.kv_heads, at = angle.slot % kv_block_tokens;
     const int64_t block = int64_t(angle.slot / kv_block_tokens) * to.kv_heads + g;
     const bool key = row.n < to.heads + to.kv_heads;
-    (key ? to.keys : to.values)[block * kv_block_tokens * head_dim + (key ? key_at(at, row.d) : value_at(at, row.d))] =
+    (key ? to.keys
+         : to.values)[block * kv_block_tokens * head_dim + (key ? key_at(at, row.d) : value_at(at, row.d))] =
         bf16_bits(v);
   }
 };

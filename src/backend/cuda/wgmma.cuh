@@ -30,26 +30,24 @@ __device__ inline void wait_for_products() {
 }
 
 // The upper half of a descriptor: the swizzle of 128 bytes; eight tokens are 1,024 bytes.
-#define CHORUS_PRODUCT(inputs, shape)                                                            \
-  "{ .reg .pred p; .reg .b64 desc; setp.eq.u32 p, 0, 0; mov.b64 desc, {" inputs ", 0x40000040}; " \
+#define CHORUS_PRODUCT(inputs, shape)                                           \
+  "{ .reg .pred p; .reg .b64 desc; setp.eq.u32 p, 0, 0; mov.b64 desc, {" inputs \
+  ", 0x40000040}; "                                                             \
   "wgmma.mma_async.sync.aligned." shape ".f32.bf16.bf16 "
 
 /// d += a * b for 64 rows and 8, 16, ... tokens over 16 columns. Fragments of warp w are those of
 /// mma.m16n8k16 (instructions.cuh) for rows 16 * w and so on: d[n] of tokens 8 * n to 8 * n + 7.
 __device__ inline void multiply_group(float (&d)[1][4], const uint32_t (&a)[4], uint32_t b) {
-  asm volatile(
-      CHORUS_PRODUCT("%8", "m64n8k16")
-      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, desc, p, 1, 1, 0; }"
-      : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b));
+  asm volatile(CHORUS_PRODUCT("%8", "m64n8k16") "{%0, %1, %2, %3}, {%4, %5, %6, %7}, desc, p, 1, 1, 0; }"
+               : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b));
 }
 __device__ inline void multiply_group(float (&d)[2][4], const uint32_t (&a)[4], uint32_t b) {
-  asm volatile(
-      CHORUS_PRODUCT("%12", "m64n16k16")
-      "{%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11}, desc, p, 1, 1, 0; }"
-      : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]),
-        "+f"(d[1][3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b));
+  asm volatile(CHORUS_PRODUCT(
+                   "%12", "m64n16k16") "{%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11}, desc, p, 1, 1, 0; }"
+               : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
+                 "+f"(d[1][2]), "+f"(d[1][3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b));
 }
 __device__ inline void multiply_group(float (&d)[3][4], const uint32_t (&a)[4], uint32_t b) {
   asm volatile(
