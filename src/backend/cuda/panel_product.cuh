@@ -142,7 +142,7 @@ struct Place {
   }
 };
 
-/// Asks for the chunks of classes [first_class, last_class): by one thread, the copying warp's.
+/// Asks for the chunks from `begin` to the ring's end: by one thread, the copying warp's.
 template <typename S>
 __device__ __forceinline__ void fill_ring(const Ring<S>& ring, const Unit<S::panels>& unit, int begin,
                                           bool early) {
@@ -225,14 +225,12 @@ __device__ __forceinline__ void sum_classes(const Ring<S>& ring, const PanelForm
 
 /// One unit. `Product` says what it is:
 ///   matrices                2: a unit's value is of two matrices' panels; they are of one warpgroup, or, where
-///   those
-///                           have one panel each, of two: one half of the warpgroups has the first matrix's
+///                           those have one panel each, of two: one half of the warpgroups has the first matrix's
 ///   format()                of its matrices
 ///   early                   whether find() depends on no kernel before this one
 ///   find<S>(unit)           the unit by blockIdx; false: there is none
 ///   put(token, index, row, values)   by the thread that has them: values of a token in a row of each of the
-///   panels
-///                                    that belong together, which are counted over all blocks of x
+///                                    panels that belong together, which are counted over all blocks of x
 /// Where a row's results take the sums of another, too, its partner, row ^ partner_rows of the panel, a product,
 /// of one panel a warpgroup, has in place of put():
 ///   Row row(index, row)       what is the same for all tokens of a row
